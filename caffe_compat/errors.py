@@ -2,7 +2,7 @@
 
     CaffeError                 base of all; a RuntimeError, as pycaffe's own failures are
     ├── ParseError             prototxt text or a protobuf message that cannot be read: names file, line, field
-    ├── WeightsError           weights, a snapshot or a mean that is damaged or does not fit: names file, layer, both shapes
+    ├── WeightsError           weights, a snapshot or a mean that is damaged or does not fit: names file, layer, shapes
     ├── NetError               a net that cannot be built or run as asked: names layer or blob
     │   └── LayerError         one layer's bottoms, shapes or parameters are wrong: names layer and type
     ├── SolverError            solver settings or a solver state that cannot be used

@@ -1,0 +1,198 @@
+"""One array of a blob: a tensor that layers read and write, and the live NumPy arrays handed out of it.
+
+Arrays are live, as in pycaffe: one handed out stays the blob's, writes through it count, and it shows the next
+forward's values. A NumPy write leaves no trace in torch, so handing an array out is a lease, held by weak reference to
+the flat array that every handed-out view is based on. While the lease lives, new values are copied into the leased
+memory instead of replacing it, and ``stamp`` never repeats itself, so nothing derived from the values can be reused by
+mistake.
+
+On the CPU the handed-out array and the tensor are the same memory. On another device (or with ``mirrored``) there are
+two, kept equal by Caffe's head state: handing out an array copies device to host and moves the head to the host; the
+layer's next read copies host to device.
+
+Source: BVLC/caffe src/caffe/syncedmem.cpp (head states); the lease is ours.
+"""
+
+import math
+import weakref
+
+import numpy as np
+import torch
+
+from caffe_compat.errors import NetError
+
+__all__ = ["SyncedMemory"]
+
+Shape = tuple[int, ...]
+
+
+class SyncedMemory:
+    """Values of one blob's data or diff: zeros until written, at most one tensor per side.
+
+    Args:
+        dtype: element type, float32 as in Caffe's usual build.
+        mirrored: keep the host copy apart from the tensor even on the CPU, as on a GPU (for tests of that path).
+    """
+
+    def __init__(self, dtype: torch.dtype = torch.float32, mirrored: bool = False) -> None:
+        self.dtype = dtype
+        self._mirrored = mirrored
+        self._tensor: torch.Tensor | None = None  # what layers read; any layout, any device
+        self._host: torch.Tensor | None = None  # flat, contiguous, CPU: what arrays are views of
+        self._host_is_head = False  # the host copy is newer than the tensor
+        self._lease: weakref.ref[np.ndarray] | None = None
+        self._lease_seen = False
+        self._stamp = 0
+        self._dropped: str | None = None
+        self._may_add_in_place = False  # the tensor is a sum made here, not one that a layer may still hold
+
+    # -- state ---------------------------------------------------------------------------------------------------------
+
+    @property
+    def written(self) -> bool:
+        """Whether there is a value; without one, reading gives zeros."""
+        return self._tensor is not None or self._host_is_head
+
+    @property
+    def leased(self) -> bool:
+        """Whether an array that was handed out is still alive somewhere."""
+        return self._lease is not None and self._lease() is not None
+
+    def stamp(self) -> int:
+        """A number that stays the same only while the values certainly do."""
+        if self.leased:
+            self._lease_seen = True
+            self._stamp += 1
+        elif self._lease_seen:
+            self._lease_seen = False
+            self._stamp += 1
+        return self._stamp
+
+    def drop(self, why: str) -> None:
+        """Free the values; reading them afterwards is an error that says why."""
+        self.clear()
+        self._dropped = why
+
+    def clear(self) -> None:
+        """Forget the values: they read as zeros. A live array keeps its memory but no longer belongs to the blob."""
+        self._tensor = self._host = self._lease = None
+        self._host_is_head = False
+        self._dropped = None
+        self._stamp += 1
+
+    # -- the layers' side ----------------------------------------------------------------------------------------------
+
+    def tensor(self, shape: Shape, device: torch.device) -> torch.Tensor:
+        """The values as a tensor of this shape on this device (detached; may have any memory layout)."""
+        if self._dropped:
+            raise NetError(self._dropped)
+        count = math.prod(shape)
+        if self._host is not None and (self._host_is_head or (self._too_small(count) and self._host.numel() >= count)):
+            held = self._host[:count].view(shape)
+            self._tensor = held.to(device, copy=True) if self._apart(device) else held
+            self._host_is_head = False
+        if self._too_small(count):
+            self._tensor, self._host = torch.zeros(shape, dtype=self.dtype, device=device), None
+        assert self._tensor is not None
+        if self._tensor.device != device:
+            self._move(device)
+        if self._tensor.shape != shape:
+            self._tensor = self._tensor.reshape(-1)[:count].reshape(shape)
+        return self._tensor
+
+    def set(self, value: torch.Tensor) -> None:
+        """Take new values from a layer; without a lease the tensor itself is kept, not copied."""
+        value = value.detach()
+        self._stamp += 1
+        self._dropped = None
+        self._host_is_head = self._may_add_in_place = False
+        if self._apart(value.device):
+            self._tensor = value
+        elif self.leased and self._host is not None and self._host.numel() >= value.numel():
+            held = self._host[: value.numel()].view(value.shape)
+            if held.data_ptr() != value.data_ptr() or not value.is_contiguous():
+                held.data.copy_(value)  # .data: graphs that saved this memory must not see a version change
+            self._tensor = held
+        else:
+            self._tensor, self._host = value, None
+
+    def write(self, value: torch.Tensor | np.ndarray, shape: Shape, device: torch.device) -> None:
+        """Copy new values into the memory that is already there (parameters: other blobs may share it)."""
+        held = self.tensor(shape, device) if self.written else torch.empty(shape, dtype=self.dtype, device=device)
+        if isinstance(value, np.ndarray):
+            if held.device.type == "cpu":
+                np.copyto(held.numpy(), value.reshape(shape))
+            else:
+                held.data.copy_(torch.from_numpy(np.array(value)).reshape(shape))
+        else:
+            held.data.copy_(value.reshape(shape))
+        if self.written:
+            self._stamp += 1
+            self._host_is_head = False
+        else:
+            self.set(held)
+
+    def add(self, value: torch.Tensor, shape: Shape) -> None:
+        """Add a layer's result to what is there."""
+        if not self.written:
+            self.set(value)
+            return
+        held = self.tensor(shape, value.device)
+        if self._may_add_in_place or (self.leased and not self._apart(value.device)):
+            held.data.add_(value)
+            self._stamp += 1
+        else:
+            self.set(held + value.detach())
+            self._may_add_in_place = True
+
+    # -- the user's side -----------------------------------------------------------------------------------------------
+
+    def array(self, shape: Shape) -> np.ndarray:
+        """The values as a live C-contiguous array of this shape; the caller's writes through it count."""
+        if self._dropped:
+            raise NetError(self._dropped)
+        root = self._lease() if self._lease is not None else None
+        where = self._tensor.device if self._tensor is not None else torch.device("cpu")
+        if self._apart(where):
+            root = self._sync_to_host(shape, root)
+        else:
+            held = self.tensor(shape, where)
+            if self._host is None or self._host.data_ptr() != held.data_ptr():
+                if not held.is_contiguous() or held.untyped_storage().nbytes() != held.nbytes:
+                    held = held.clone(memory_format=torch.contiguous_format)  # a view of another blob's memory
+                self._tensor, self._host, root = held, held.view(-1), None
+            if root is None:
+                root = self._host.numpy()
+        self._lease = weakref.ref(root)
+        self._lease_seen = True
+        return root[: math.prod(shape)].reshape(shape)
+
+    def _sync_to_host(self, shape: Shape, root: np.ndarray | None) -> np.ndarray:
+        """Bring the host copy up to date and make it the head, as Caffe's mutable_cpu_data."""
+        count = math.prod(shape)
+        if self._host is None or self._host.numel() < count:
+            self._host, root = torch.zeros(count, dtype=self.dtype), None
+        if not self._host_is_head:
+            if self._tensor is not None:
+                self._host[:count].copy_(self._tensor.reshape(-1)[:count])
+            self._host_is_head = True
+        return self._host.numpy() if root is None else root
+
+    def _move(self, device: torch.device) -> None:
+        """Take the tensor to another device; the host copy, and any array handed out of it, stays the blob's."""
+        assert self._tensor is not None
+        if self._apart(device):
+            if self._tensor.device.type == "cpu" and self._host is None:
+                self._lease = None
+            self._tensor = self._tensor.to(device)
+        elif self._host is not None and self._host.numel() >= self._tensor.numel():
+            held = self._host[: self._tensor.numel()].view(self._tensor.shape)
+            self._tensor = held.copy_(self._tensor)
+        else:
+            self._tensor, self._host, self._lease = self._tensor.to(device), None, None
+
+    def _too_small(self, count: int) -> bool:
+        return self._tensor is None or self._tensor.numel() < count
+
+    def _apart(self, device: torch.device) -> bool:
+        return self._mirrored or device.type != "cpu"

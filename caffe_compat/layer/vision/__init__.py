@@ -1,0 +1,1 @@
+"""Layers over images: Convolution, Deconvolution, Pooling, Crop."""
