@@ -123,6 +123,10 @@ class Blob:
         """Copy values of the same count in, in place: blobs that share this memory see them too."""
         self._data.write(value, self._shape, current_device())
 
+    def mark_changed(self) -> None:
+        """Say that the memory behind ``tensor()`` was changed in place: what was derived from it is stale."""
+        self._data.mark_changed()
+
     def diff_tensor(self) -> torch.Tensor:
         """Gradients on the present device, detached."""
         return self._diff.tensor(self._shape, current_device())

@@ -116,6 +116,11 @@ class SyncedMemory:
         else:
             self._tensor, self._host = value, None
 
+    def mark_changed(self) -> None:
+        """The tensor was changed in place: it is now newer than the host copy and than anything derived from it."""
+        self._stamp += 1
+        self._host_is_head = False
+
     def write(self, value: torch.Tensor | np.ndarray, shape: Shape, device: torch.device) -> None:
         """Copy new values into the memory that is already there (parameters: other blobs may share it)."""
         held = self.tensor(shape, device) if self.written else torch.empty(shape, dtype=self.dtype, device=device)
