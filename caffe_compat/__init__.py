@@ -1,0 +1,65 @@
+"""Caffe's nets, files, numbers and Python interface on PyTorch.
+
+Everything that ``import caffe`` offers a script is here under the same name; ``install_as_caffe()`` makes that import
+mean this package. Ours beside it: ``install_as_caffe``, ``allow_python_layers``, ``Blob`` and the errors.
+pycaffe's submodules (``io``, ``net_spec``, ``coord_map``, ``draw``, ...) are attributes too, imported when first used.
+"""
+
+from typing import Any
+
+from caffe_compat.aliases import AliasError, install_as_caffe
+from caffe_compat.aliases import old_module as _old_module
+from caffe_compat.device import set_device, set_mode_cpu, set_mode_gpu, set_random_seed
+from caffe_compat.errors import (
+    CaffeError,
+    DataError,
+    DeviceError,
+    LayerError,
+    NetError,
+    ParseError,
+    SolverError,
+    WeightsError,
+)
+from caffe_compat.layer.blob import Blob
+from caffe_compat.layer.python_layer import PyLayer as Layer
+from caffe_compat.layer.python_layer import allow_python_layers
+from caffe_compat.layer.registry import layer_type_list
+from caffe_compat.proto.caffe_pb2 import TEST, TRAIN
+from caffe_compat.spec.net_spec import NetSpec, layers, params, to_proto
+
+__all__ = [
+    "TEST",
+    "TRAIN",
+    "AliasError",
+    "Blob",
+    "CaffeError",
+    "DataError",
+    "DeviceError",
+    "Layer",
+    "LayerError",
+    "NetError",
+    "NetSpec",
+    "ParseError",
+    "SolverError",
+    "WeightsError",
+    "allow_python_layers",
+    "install_as_caffe",
+    "layer_type_list",
+    "layers",
+    "params",
+    "set_device",
+    "set_mode_cpu",
+    "set_mode_gpu",
+    "set_random_seed",
+    "to_proto",
+]
+
+__version__ = "1.0.0"  # of the Caffe whose interface this is, as scripts that ask for it expect
+
+
+def __getattr__(name: str) -> Any:
+    """Pycaffe's submodules, imported at first use."""
+    try:
+        return _old_module(f"caffe.{name}")
+    except AliasError:
+        raise AttributeError(f"module 'caffe_compat' has no attribute '{name}'") from None

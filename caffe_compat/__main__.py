@@ -1,0 +1,54 @@
+"""``python -m caffe_compat VERB``, also installed as ``caffe-compat VERB``.
+
+A verb is a click command in a module of its own under ``caffe_compat.tools``; ``VERBS`` says where. The module is
+imported only when its verb, or the list of verbs, is asked for.
+"""
+
+import importlib
+from typing import Any
+
+import click
+
+from caffe_compat.errors import CaffeError
+
+__all__ = ["VERBS", "main"]
+
+VERBS = {
+    "run": "caffe_compat.tools.run:run",
+}
+
+
+class _VerbTable(click.Group):
+    """The verbs of ``VERBS``; a CaffeError of any but ``run`` becomes one line instead of a traceback."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in VERBS:
+            return None
+        module, _, command = VERBS[cmd_name].partition(":")
+        verb: click.Command = getattr(importlib.import_module(module), command)
+        return verb
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except CaffeError as error:
+            if ctx.invoked_subcommand == "run":  # the script's own error, which its author wants to trace
+                raise
+            raise click.ClickException(str(error)) from error
+
+
+@click.group(cls=_VerbTable)
+def _verbs() -> None:
+    """Caffe's tools, on PyTorch."""
+
+
+def main() -> None:
+    """Run the verb that the command line names, and exit with its status."""
+    _verbs(prog_name="caffe-compat")
+
+
+if __name__ == "__main__":
+    main()

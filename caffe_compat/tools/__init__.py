@@ -1,0 +1,1 @@
+"""The verbs of ``python -m caffe_compat``, one module each."""
