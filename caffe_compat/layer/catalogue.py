@@ -4,4 +4,11 @@ Families are Caffe's own: vision, linear (InnerProduct and its kin), normalizati
 recurrent, data. A new module of layers goes into its family's line and into ``__all__``.
 """
 
-__all__: list[str] = []
+from caffe_compat.layer.vision import convolution, crop, deconvolution, pooling
+
+__all__ = [
+    "convolution",
+    "crop",
+    "deconvolution",
+    "pooling",
+]

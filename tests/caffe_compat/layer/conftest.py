@@ -78,7 +78,9 @@ def check_gradients(run_layer: Callable[..., list[torch.Tensor]]) -> Callable[..
     (all of them unless told). The run is a replay, so that nothing is drawn anew or counted between evaluations.
     """
 
-    def check(layer: Layer, *bottoms: torch.Tensor, phase: int | None = None, tops: Sequence[int] | None = None) -> None:
+    def check(
+        layer: Layer, *bottoms: torch.Tensor, phase: int | None = None, tops: Sequence[int] | None = None
+    ) -> None:
         blobs = [b.tensor().double().requires_grad_() for b in layer.blobs]
         run_layer(layer, *(b.detach() for b in bottoms), phase=phase, blobs=[b.detach() for b in blobs])
 
