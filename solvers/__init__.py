@@ -1,1 +1,1 @@
-"""Recipes: how each model is trained, from which weights, with which settings, and what it should score."""
+"""Training and scoring: recipes, metrics, scoring a net over a split, inference on pictures."""
