@@ -5,6 +5,7 @@ Code made by protoc 3.21 runs on protobuf 4.21 and up; later compilers write a c
 """
 
 import hashlib
+import importlib
 import sys
 import tempfile
 from pathlib import Path
@@ -32,8 +33,7 @@ def compile_proto() -> dict[str, str]:
         ImportError: grpcio-tools is not installed.
         RuntimeError: protoc refused the schema.
     """
-    from grpc_tools import protoc
-
+    protoc = importlib.import_module("grpc_tools.protoc")  # not a dependency of the package
     root = _HERE.parents[1]
     with tempfile.TemporaryDirectory() as out:
         status = protoc.main(["protoc", f"-I{root}", f"--python_out={out}", f"--pyi_out={out}", str(root / PROTO)])

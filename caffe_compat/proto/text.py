@@ -1,6 +1,6 @@
 """Prototxt: messages from text and text from messages.
 
-``read_net`` and ``read_solver`` do what Caffe does when it opens such a file: parse it, then bring old forms up to date.
+``read_net`` and ``read_solver`` do what Caffe does when it opens such a file: parse it, then upgrade old forms.
 Every failure is a ParseError that begins ``file:line:column:``, or ``file:`` where there is no line.
 """
 
@@ -51,7 +51,7 @@ def parse(text: str, message: _M, source: str) -> _M:
         line, column = error.GetLine(), error.GetColumn()
         where = f"{source}:{line}:{column}" if line else source
         raise ParseError(f"{where}: {_explain(str(error))}") from None
-    missing = message.FindInitializationErrors()
+    missing: list[str] = message.FindInitializationErrors()  # type: ignore[attr-defined]  # not in the stubs
     if missing:
         raise ParseError(f"{source}: required field {missing[0]} is missing; set it")
     return message

@@ -13,6 +13,7 @@ from caffe_compat.errors import ParseError
 from caffe_compat.proto.caffe_pb2 import (
     LayerParameter,
     NetParameter,
+    ParamSpec,
     SolverParameter,
     V1LayerParameter,
 )
@@ -75,8 +76,8 @@ def upgrade_net(net: NetParameter, source: str) -> UpgradeReport:
         upgrade_v0_net(net, source, report.problems)
     if any(_has_transform_fields(layer) for layer in net.layers):
         report.changes.append("data transformation fields")
-        for layer in net.layers:
-            _move_transform_fields(layer)
+        for old in net.layers:
+            _move_transform_fields(old)
     if net.layers:
         report.changes.append("V1 layers")
         _upgrade_v1_net(net, source)
@@ -174,7 +175,7 @@ def _upgrade_v1_layer(old: V1LayerParameter, new: LayerParameter) -> None:
             getattr(new, name).extend(value)
 
 
-def _param(layer: LayerParameter, i: int):  # type: ignore[no-untyped-def]  # the generated ParamSpec
+def _param(layer: LayerParameter, i: int) -> ParamSpec:
     while len(layer.param) <= i:
         layer.param.add()
     return layer.param[i]
