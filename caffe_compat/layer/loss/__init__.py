@@ -1,0 +1,1 @@
+"""Losses, and Accuracy, which reads labels as they do."""

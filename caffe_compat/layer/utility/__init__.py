@@ -1,0 +1,1 @@
+"""Utility layers: joining, cutting, reshaping, reducing and comparing blobs."""
