@@ -4,11 +4,18 @@ Families are Caffe's own: vision, linear (InnerProduct and its kin), normalizati
 recurrent, data. A new module of layers goes into its family's line and into ``__all__``.
 """
 
+from caffe_compat.layer.linear import bias, inner_product, scale
+from caffe_compat.layer.normalization import batch_norm, lrn
 from caffe_compat.layer.vision import convolution, crop, deconvolution, pooling
 
 __all__ = [
+    "batch_norm",
+    "bias",
     "convolution",
     "crop",
     "deconvolution",
+    "inner_product",
+    "lrn",
     "pooling",
+    "scale",
 ]
