@@ -165,9 +165,18 @@ class Blob:
         """A number that stays the same only while the values certainly do."""
         return self._data.stamp()
 
+    @property
+    def generation(self) -> int:
+        """Counts the times that the runtime replaced or wrote the values (NumPy writes leave no trace)."""
+        return self._data.generation
+
     def free_data(self, why: str) -> None:
-        """Drop the values; reading them afterwards raises NetError(why)."""
+        """Drop the values; reading them afterwards, before new ones come, raises NetError(why)."""
         self._data.drop(why)
+
+    def revive_data(self) -> None:
+        """Let dropped values be read, as zeros, and written again."""
+        self._data.revive()
 
     def share_data(self, other: "Blob") -> None:
         """Use another blob's values from now on; counts must be equal, shapes need not."""

@@ -94,6 +94,7 @@ class Layer:
     bottoms: ClassVar[Count] = Count.exactly(1)
     tops: ClassVar[Count] = Count.exactly(1)
     equal_counts: ClassVar[bool] = False  # as many tops as bottoms
+    top_is_free: ClassVar[bool] = False  # top 0 is fresh and autograd keeps no hold of it: the next layer may overwrite it
     is_loss: ClassVar[bool] = False  # top 0 has loss weight 1 unless told, and is made where the prototxt names none
 
     def __init__(self, param: pb.LayerParameter, phase: int, top_count: int | None = None) -> None:

@@ -42,7 +42,8 @@ class SyncedMemory:
         self._host_is_head = False  # the host copy is newer than the tensor
         self._lease: weakref.ref[np.ndarray] | None = None
         self._lease_seen = False
-        self._stamp = 0
+        self._lease_turns = 0  # how often a lease may have let values change unseen
+        self.generation = 0  # how often the runtime replaced or wrote the values
         self._dropped: str | None = None
         self._may_add_in_place = False  # the tensor is a sum made here, not one that a layer may still hold
 
@@ -60,13 +61,14 @@ class SyncedMemory:
 
     def stamp(self) -> int:
         """A number that stays the same only while the values certainly do."""
-        if self.leased:
-            self._lease_seen = True
-            self._stamp += 1
-        elif self._lease_seen:
-            self._lease_seen = False
-            self._stamp += 1
-        return self._stamp
+        if self.leased or self._lease_seen:
+            self._lease_turns += 1
+        self._lease_seen = self.leased
+        return self.generation + self._lease_turns
+
+    def revive(self) -> None:
+        """Let dropped values be read, as zeros, and written again."""
+        self._dropped = None
 
     def drop(self, why: str) -> None:
         """Free the values; reading them afterwards is an error that says why."""
@@ -78,7 +80,7 @@ class SyncedMemory:
         self._tensor = self._host = self._lease = None
         self._host_is_head = False
         self._dropped = None
-        self._stamp += 1
+        self.generation += 1
 
     # -- the layers' side ----------------------------------------------------------------------------------------------
 
@@ -103,7 +105,7 @@ class SyncedMemory:
     def set(self, value: torch.Tensor) -> None:
         """Take new values from a layer; without a lease the tensor itself is kept, not copied."""
         value = value.detach()
-        self._stamp += 1
+        self.generation += 1
         self._dropped = None
         self._host_is_head = self._may_add_in_place = False
         if self._apart(value.device):
@@ -118,7 +120,7 @@ class SyncedMemory:
 
     def mark_changed(self) -> None:
         """The tensor was changed in place: it is now newer than the host copy and than anything derived from it."""
-        self._stamp += 1
+        self.generation += 1
         self._host_is_head = False
 
     def write(self, value: torch.Tensor | np.ndarray, shape: Shape, device: torch.device) -> None:
@@ -132,8 +134,7 @@ class SyncedMemory:
         else:
             held.data.copy_(value.reshape(shape))
         if self.written:
-            self._stamp += 1
-            self._host_is_head = False
+            self.mark_changed()
         else:
             self.set(held)
 
@@ -145,7 +146,7 @@ class SyncedMemory:
         held = self.tensor(shape, value.device)
         if self._may_add_in_place or (self.leased and not self._apart(value.device)):
             held.data.add_(value)
-            self._stamp += 1
+            self.mark_changed()
         else:
             self.set(held + value.detach())
             self._may_add_in_place = True

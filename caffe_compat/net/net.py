@@ -1,0 +1,384 @@
+"""Net: pycaffe's class of that name.
+
+    net = caffe_compat.Net("deploy.prototxt", "fcn8s.caffemodel", caffe_compat.TEST)
+    net.blobs["data"].reshape(1, 3, height, width)
+    net.blobs["data"].data[...] = image        # N x C x H x W, BGR minus the mean
+    score = net.forward()["score"]
+
+Ours beside pycaffe's: ``keep=`` builds a lean net, in which only the named blobs outlive a forward.
+
+Source: BVLC/caffe python/caffe/_caffe.cpp, python/caffe/pycaffe.py, src/caffe/net.cpp.
+"""
+
+import os
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from itertools import zip_longest
+from typing import Any
+
+import numpy as np
+
+import caffe_compat.layer.catalogue  # noqa: F401  (registers the layer types)
+from caffe_compat.errors import NetError
+from caffe_compat.layer.blob import Blob
+from caffe_compat.layer.contract import Layer, SourceLayer
+from caffe_compat.net import weights_io
+from caffe_compat.net.engine import Engine
+from caffe_compat.net.graph import build_graph
+from caffe_compat.net.insert_splits import insert_splits
+from caffe_compat.net.state_filter import filter_net
+from caffe_compat.proto import caffe_pb2 as pb
+from caffe_compat.proto.text import read_net
+from caffe_compat.proto.upgrade import upgrade_net
+
+__all__ = ["Net"]
+
+Path = str | os.PathLike[str]
+
+
+class Net:
+    """A net that runs: ``Net(prototxt, phase)``, ``Net(prototxt, weights, phase)``, or with keywords.
+
+    Args:
+        network_file: path of a prototxt, or a NetParameter.
+        weights: path of a caffemodel (binary or HDF5) to copy from; may stand second, as in old scripts.
+        phase: caffe_compat.TRAIN or TEST; needed unless a NetParameter with a state is given.
+        level: state level, for layers with min_level or max_level.
+        stages: state stages, for layers with stage or not_stage.
+        keep: None keeps every blob, as Caffe does. A list of names makes the net lean: only these and the inputs can
+            be read after a forward, all others are freed as soon as nothing needs them.
+
+    Raises:
+        ParseError: the prototxt cannot be read.
+        NetError, LayerError: the net cannot be built.
+        WeightsError: the weights cannot be read or do not fit.
+    """
+
+    def __init__(
+        self,
+        network_file: Path | pb.NetParameter,
+        *args: Any,
+        phase: int | None = None,
+        level: int = 0,
+        stages: Sequence[str] | None = None,
+        weights: Path | None = None,
+        keep: Collection[str] | None = None,
+    ) -> None:
+        phase, level, stages, weights = _constructor_forms(args, phase, level, stages, weights)
+        param = pb.NetParameter()
+        if isinstance(network_file, pb.NetParameter):
+            param.CopyFrom(network_file)
+            upgrade_net(param, param.name or "NetParameter")
+        else:
+            param.CopyFrom(read_net(network_file))
+        if phase is not None:
+            param.state.phase = phase
+            param.state.level = level
+            param.state.stage.extend(stages or [])
+        elif not param.HasField("state"):
+            raise NetError(f"net '{param.name}': no phase given; pass phase=caffe_compat.TRAIN or caffe_compat.TEST")
+        self._graph = build_graph(insert_splits(filter_net(param)))
+        self._engine = Engine(self._graph, keep)
+        nodes = self._graph.nodes
+        self.name = self._graph.name
+        self.phase = param.state.phase
+        self.blobs: OrderedDict[str, Blob] = OrderedDict(self._graph.blobs)
+        self.layers: list[Layer] = [node.layer for node in nodes]
+        self.layer_dict: OrderedDict[str, Layer] = OrderedDict((layer.name, layer) for layer in self.layers)
+        self.params: OrderedDict[str, list[Blob]] = OrderedDict((layer.name, layer.blobs) for layer in self.layers if layer.blobs)
+        self.top_names = OrderedDict((n.layer.name, list(n.top_names)) for n in nodes)
+        self.bottom_names = OrderedDict((n.layer.name, list(n.bottom_names)) for n in nodes)
+        self._layer_names = [layer.name for layer in self.layers]
+        self._blob_names = list(self._graph.blobs)
+        self._inputs = [self._blob_names.index(name) for name in self._graph.inputs]
+        self._outputs = [self._blob_names.index(name) for name in self._graph.outputs]
+        if weights is not None:
+            self.copy_from(weights)
+
+    # -- what it is made of --------------------------------------------------------------------------------------------
+
+    @property
+    def inputs(self) -> list[str]:
+        """Names of the blobs that Input layers make."""
+        return list(self._graph.inputs)
+
+    @property
+    def outputs(self) -> list[str]:
+        """Names of the blobs that no layer consumes, in alphabetical order."""
+        return list(self._graph.outputs)
+
+    @property
+    def blob_loss_weights(self) -> OrderedDict[str, float]:
+        """Weight of each blob in the net's loss."""
+        weights = OrderedDict((name, 0.0) for name in self.blobs)
+        for node in self._graph.nodes:
+            weights.update({name: w for name, w in zip(node.top_names, node.loss_weights, strict=True) if w})
+        return weights
+
+    @property
+    def learnable_params(self) -> list[Blob]:
+        """Parameter blobs that own their values, in the order of Caffe's solver history."""
+        return self._graph.params.blobs
+
+    @property
+    def params_lr(self) -> list[float]:
+        """lr_mult of each learnable parameter."""
+        return self._graph.params.lr_mults
+
+    @property
+    def params_weight_decay(self) -> list[float]:
+        """decay_mult of each learnable parameter."""
+        return self._graph.params.decay_mults
+
+    def output_blobs(self) -> list[tuple[str, Blob, float]]:
+        """Name, blob and loss weight of each output, in the order that Caffe numbers them in its logs."""
+        weights = self.blob_loss_weights
+        return [(name, self.blobs[name], weights[name]) for name in self.outputs]
+
+    def _top_ids(self, index: int) -> list[int]:
+        return [self._blob_names.index(name) for name in self._graph.nodes[index].top_names]
+
+    def _bottom_ids(self, index: int) -> list[int]:
+        return [self._blob_names.index(name) for name in self._graph.nodes[index].bottom_names]
+
+    # -- forward and backward ------------------------------------------------------------------------------------------
+
+    def _forward(self, start: int, end: int) -> float:
+        """Run layers start..end, by index; returns the loss."""
+        self._check_range(start, end)
+        return self._engine.forward(start, end)
+
+    def _backward(self, start: int, end: int) -> None:
+        """Run layers start..end in reverse, start >= end, by index."""
+        self._check_range(end, start)
+        self._engine.backward(end, start)
+
+    def _check_range(self, first: int, last: int) -> None:
+        if not 0 <= first < len(self.layers) or not 0 <= last < len(self.layers):
+            raise NetError(f"layers {first} to {last} were asked for; the net has 0 to {len(self.layers) - 1}")
+
+    def _index(self, layer: str) -> int:
+        if layer not in self._layer_names:
+            raise NetError(f"the net has no layer '{layer}'; it has: {', '.join(self._layer_names)}")
+        return self._layer_names.index(layer)
+
+    def forward(
+        self, blobs: Sequence[str] | None = None, start: str | None = None, end: str | None = None, **kwargs: np.ndarray
+    ) -> dict[str, np.ndarray]:
+        """Run the net, or the layers from ``start`` to ``end``.
+
+        Args:
+            blobs: names of blobs to return besides the outputs.
+            start: layer to begin with; its bottoms hold what they hold.
+            end: last layer to run; then its tops are returned in place of the net's outputs.
+            kwargs: values for every input blob, by name, each as many in the first axis as the blob has.
+
+        Returns:
+            Blob name to live array.
+        """
+        last = self._index(end) if end is not None else len(self.layers) - 1
+        wanted = self.top_names[end] if end is not None else self._readable(self.outputs)
+        if kwargs:
+            self._fill(kwargs, self.inputs, "Input blob arguments do not match net inputs.", "data")
+        self._forward(self._index(start) if start is not None else 0, last)
+        return {name: self._blob(name).data for name in [*wanted, *(blobs or [])]}
+
+    def backward(
+        self, diffs: Sequence[str] | None = None, start: str | None = None, end: str | None = None, **kwargs: np.ndarray
+    ) -> dict[str, np.ndarray]:
+        """Run backward over the net, or the layers from ``start`` down to ``end``.
+
+        Args:
+            diffs: names of blobs whose diffs to return besides the inputs'.
+            start: layer to begin with.
+            end: last layer to run; then its bottoms' diffs are returned in place of the inputs'.
+            kwargs: diffs for every output blob, by name.
+
+        Returns:
+            Blob name to live diff array. Parameter diffs add up until ``clear_param_diffs``.
+        """
+        last = self._index(end) if end is not None else 0
+        wanted = self.bottom_names[end] if end is not None else self.inputs
+        if kwargs:
+            self._fill(kwargs, self.outputs, "Top diff arguments do not match net outputs.", "diff")
+        self._backward(self._index(start) if start is not None else len(self.layers) - 1, last)
+        return {name: self._blob(name).diff for name in [*wanted, *(diffs or [])]}
+
+    def _fill(self, given: Mapping[str, np.ndarray], names: Sequence[str], complaint: str, side: str) -> None:
+        if set(given) != set(names):
+            raise NetError(f"{complaint} Given: {', '.join(given)}; wanted: {', '.join(names)}")
+        for name, values in given.items():
+            blob = self.blobs[name]
+            if np.shape(values)[:1] != blob.shape[:1]:
+                raise NetError(
+                    f"blob '{name}' takes {blob.shape[:1]} in its first axis and was given {np.shape(values)[:1]}; "
+                    "reshape the blob or change the batch"
+                )
+            getattr(blob, side)[...] = values
+
+    def _blob(self, name: str) -> Blob:
+        if name not in self.blobs:
+            raise NetError(f"the net has no blob '{name}'; it has: {', '.join(self.blobs)}")
+        return self.blobs[name]
+
+    def _readable(self, names: Sequence[str]) -> list[str]:
+        return [name for name in names if self._engine.keeps(self.blobs[name])]
+
+    def forward_backward(self) -> float:
+        """One whole forward and backward, as a solver needs it; returns the loss."""
+        loss = self.forward_loss()
+        self._backward(len(self.layers) - 1, 0)
+        return loss
+
+    def forward_loss(self) -> float:
+        """One whole forward; returns the loss, each loss top times its weight."""
+        return self._forward(0, len(self.layers) - 1)
+
+    def forward_all(self, blobs: Sequence[str] | None = None, **kwargs: np.ndarray) -> dict[str, np.ndarray]:
+        """Run any number of inputs through the net, a batch at a time.
+
+        Args:
+            blobs: names of blobs to return besides the outputs.
+            kwargs: values for every input blob, by name; the last batch is padded with zeros and the padding dropped.
+
+        Returns:
+            Blob name to array, as many in the first axis as were given.
+        """
+        collected: dict[str, list[np.ndarray]] = {name: [] for name in {*self.outputs, *(blobs or [])}}
+        for batch in self._batches(kwargs):
+            for name, values in self.forward(blobs=blobs, **batch).items():
+                collected[name].extend(values.copy())
+        return {name: self._joined(values, kwargs) for name, values in collected.items()}
+
+    def forward_backward_all(
+        self, blobs: Sequence[str] | None = None, diffs: Sequence[str] | None = None, **kwargs: np.ndarray
+    ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+        """Run inputs forward and output diffs backward, a batch at a time; returns all blobs and all diffs."""
+        all_blobs: dict[str, list[np.ndarray]] = {name: [] for name in {*self.outputs, *(blobs or [])}}
+        all_diffs: dict[str, list[np.ndarray]] = {name: [] for name in {*self.inputs, *(diffs or [])}}
+        forwards = self._batches({name: kwargs[name] for name in self.inputs if name in kwargs})
+        backwards = self._batches({name: kwargs[name] for name in self.outputs if name in kwargs})
+        for fb, bb in zip_longest(forwards, backwards, fillvalue={}):
+            for name, values in self.forward(blobs=blobs, **fb).items():
+                all_blobs[name].extend(values.copy())
+            for name, values in self.backward(diffs=diffs, **bb).items():
+                all_diffs[name].extend(values.copy())
+        return (
+            {name: self._joined(values, kwargs) for name, values in all_blobs.items()},
+            {name: self._joined(values, kwargs) for name, values in all_diffs.items()},
+        )
+
+    def _batches(self, given: Mapping[str, np.ndarray]) -> Iterator[dict[str, np.ndarray]]:
+        if not given:
+            return
+        total = len(next(iter(given.values())))
+        size = self.blobs[next(iter(given))].shape[0]
+        for begin in range(0, total, size):
+            batch = {name: np.asarray(values[begin : begin + size], np.float32) for name, values in given.items()}
+            short = size - len(next(iter(batch.values())))
+            if short:
+                batch = {name: np.concatenate([v, np.zeros((short, *v.shape[1:]), v.dtype)]) for name, v in batch.items()}
+            yield batch
+
+    @staticmethod
+    def _joined(values: list[np.ndarray], given: Mapping[str, np.ndarray]) -> np.ndarray:
+        return np.asarray(values[: len(next(iter(given.values())))] if given else values)
+
+    def keep_also(self, names: Sequence[str]) -> None:
+        """In a lean net, keep these blobs too from the next forward on; without ``keep=`` all are kept anyway."""
+        self._engine.keep_also([self._blob(name) for name in names])
+
+    def reshape(self) -> None:
+        """Give every blob the shape that follows from the inputs' present shapes."""
+        for node in self._graph.nodes:
+            node.reshape()
+
+    def clear_param_diffs(self) -> None:
+        """Set every parameter's diff to zero."""
+        for blob in self.learnable_params:
+            blob.clear_diff()
+
+    # -- weights -------------------------------------------------------------------------------------------------------
+
+    def copy_from(self, path: Path) -> None:
+        """Copy weights, by layer name, from a caffemodel, binary or HDF5.
+
+        Raises:
+            WeightsError: nothing was copied; the message names the layer, both shapes and what to do.
+        """
+        weights_io.load(self._graph, path)
+
+    def share_with(self, other: "Net") -> None:
+        """Make parameters one with those of another net's layers of the same name."""
+        weights_io.share_with(self._graph, other._graph)
+
+    def save(self, path: Path, with_diffs: bool = False) -> None:
+        """Write a binary caffemodel."""
+        weights_io.save(self._graph, path, with_diffs)
+
+    def save_hdf5(self, path: Path, with_diffs: bool = False) -> None:
+        """Write an HDF5 caffemodel."""
+        weights_io.save_hdf5(self._graph, path, with_diffs)
+
+    # -- the rest ------------------------------------------------------------------------------------------------------
+
+    def before_forward(self, callback: Callable[[int], object]) -> None:
+        """Call a function with the layer's index before each layer's forward."""
+        self._engine.callbacks.before_forward.append(callback)
+
+    def after_forward(self, callback: Callable[[int], object]) -> None:
+        """Call a function with the layer's index after each layer's forward."""
+        self._engine.callbacks.after_forward.append(callback)
+
+    def before_backward(self, callback: Callable[[int], object]) -> None:
+        """Call a function with the layer's index before each layer's backward."""
+        self._engine.callbacks.before_backward.append(callback)
+
+    def after_backward(self, callback: Callable[[int], object]) -> None:
+        """Call a function with the layer's index after each layer's backward."""
+        self._engine.callbacks.after_backward.append(callback)
+
+    def layers_state(self) -> dict[str, dict[str, Any]]:
+        """What a bit-equal resume needs beyond the parameters: data positions and the like, by layer name."""
+        return {layer.name: state for layer in self.layers if (state := layer.state_dict())}
+
+    def load_layers_state(self, state: Mapping[str, dict[str, Any]]) -> None:
+        """Put back what ``layers_state`` gave.
+
+        Raises:
+            NetError: the state is of a layer that the net does not have.
+        """
+        for name in state:
+            self._index(name)
+        for name, own in state.items():
+            self.layer_dict[name].load_state_dict(own)
+
+    def close(self) -> None:
+        """Stop background reading and close data files."""
+        for layer in self.layers:
+            if isinstance(layer, SourceLayer):
+                layer.close()
+
+
+def _constructor_forms(
+    args: Sequence[Any], phase: int | None, level: int, stages: Sequence[str] | None, weights: Path | None
+) -> tuple[int | None, int, Sequence[str] | None, Path | None]:
+    """pycaffe's positional forms: (phase[, level[, stages[, weights]]]) and the older (weights, phase)."""
+    rest = list(args)
+    if rest and not isinstance(rest[0], int):
+        weights = rest.pop(0)
+        if len(rest) > 1:
+            raise NetError("Net(prototxt, weights, phase) takes no further positional arguments; use keywords")
+    if rest:
+        phase = rest.pop(0)
+    if rest:
+        level = rest.pop(0)
+    if rest:
+        stages = rest.pop(0)
+    if rest:
+        weights = rest.pop(0)
+    if rest:
+        raise NetError(f"Net takes at most 5 positional arguments; {len(rest)} more were given")
+    if phase is not None and phase not in pb.Phase.values():
+        raise NetError(f"phase {phase!r} is neither caffe_compat.TRAIN (0) nor caffe_compat.TEST (1)")
+    return phase, level, stages, weights
