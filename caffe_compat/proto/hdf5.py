@@ -24,9 +24,9 @@ def _opened(source: str, wanted: str) -> Iterator[h5py.File]:
     try:
         with h5py.File(source, "r") as file:
             yield file
-    except (OSError, RuntimeError, KeyError, ValueError, TypeError, UnicodeError) as error:
-        if isinstance(error, WeightsError):
-            raise
+    except WeightsError:
+        raise
+    except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
         raise WeightsError(f"{source}: cannot be read as HDF5: {error}; {wanted} was expected, it is damaged") from None
 
 
@@ -66,8 +66,10 @@ def _numbered(group: h5py.Group, source: str) -> list[np.ndarray | None]:
     """Datasets called 0, 1, ... as a list; a missing number is None."""
     datasets = {name: member for name, member in group.items() if isinstance(member, h5py.Dataset)}
     for name in datasets:
-        if not name.isdecimal() or int(name) > 10**6:
-            raise WeightsError(f"{source}: {group.name}/{name}: a blob's name must be its number; the file is damaged")
+        if not isinstance(name, str) or not name.isdecimal() or int(name) > 10**6:  # bytes where not UTF-8
+            raise WeightsError(
+                f"{source}: {group.name}/{name!s}: a blob's name must be its number; the file is damaged"
+            )
     count = max(map(int, datasets), default=-1) + 1
     return [_array(datasets[str(i)], source) if str(i) in datasets else None for i in range(count)]
 
@@ -128,10 +130,11 @@ def _created(source: str) -> Iterator[h5py.File]:
     try:
         with replacing(source) as temporary, h5py.File(temporary, "w") as file:
             yield file
+    except WeightsError:
+        raise
     except (OSError, RuntimeError, ValueError) as error:
-        if isinstance(error, WeightsError):
-            raise
-        raise WeightsError(f"{source}: cannot be written: {error}") from error
+        reason = getattr(error, "strerror", None) or error
+        raise WeightsError(f"{source}: cannot be written: {reason}") from error
 
 
 def write_layers(source: str, layers: Sequence[tuple[str, Blobs, Blobs]]) -> None:
@@ -150,15 +153,15 @@ def write_layers(source: str, layers: Sequence[tuple[str, Blobs, Blobs]]) -> Non
                 fault = "two layers have this name" if name in seen else "HDF5 cannot hold this name"
                 raise WeightsError(f"{source}: layer '{name}': {fault}; rename the layer or save in binary form")
             seen.add(name)
-            _put(data.require_group(name), blobs)
+            _put(data.require_group(name), blobs, source)
             if diff is not None:
-                _put(diff.require_group(name), diffs)
+                _put(diff.require_group(name), diffs, source)
 
 
-def _put(group: h5py.Group, arrays: Blobs) -> None:
+def _put(group: h5py.Group, arrays: Blobs, source: str) -> None:
     for i, array in enumerate(arrays):
         if array is not None:
-            check_shape(array.shape, f"{group.file.filename}: {group.name}/{i}")
+            check_shape(array.shape, f"{source}: {group.name}/{i}")
             group.create_dataset(str(i), data=np.ascontiguousarray(array, np.float32).reshape(array.shape))
 
 
@@ -177,4 +180,4 @@ def write_state(source: str, iter_: int, learned_net: str, current_step: int, hi
         dataset = h5py.h5d.create(file.id, b"learned_net", string, space)
         dataset.write(space, space, np.array(text, f"S{len(text)}"), string)
         file.create_dataset("current_step", data=np.array([current_step], np.int32))
-        _put(file.create_group("history"), history)
+        _put(file.create_group("history"), history, source)

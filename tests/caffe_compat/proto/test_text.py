@@ -76,7 +76,7 @@ def test_refused(tmp_path, source, message):
 def test_empty_file(tmp_path, reader, content):
     file = tmp_path / "empty.prototxt"
     file.write_bytes(content)
-    with pytest.raises(ParseError, match=r"empty.prototxt: is empty; a (Net|Solver)Parameter in text form was expected"):
+    with pytest.raises(ParseError, match=r"empty.prototxt: is empty; a (Net|Solver)Parameter in text form"):
         reader(file)
 
 
