@@ -5,17 +5,31 @@ recurrent, data. A new module of layers goes into its family's line and into ``_
 """
 
 from caffe_compat.layer.linear import bias, inner_product, scale
+from caffe_compat.layer.loss import accuracy, softmax_with_loss
+from caffe_compat.layer.neuron import dropout, power, rectifier, saturating
 from caffe_compat.layer.normalization import batch_norm, lrn
+from caffe_compat.layer.utility import concat_slice, eltwise, reshape, softmax, split
 from caffe_compat.layer.vision import convolution, crop, deconvolution, pooling
 
 __all__ = [
+    "accuracy",
     "batch_norm",
     "bias",
+    "concat_slice",
     "convolution",
     "crop",
     "deconvolution",
+    "dropout",
+    "eltwise",
     "inner_product",
     "lrn",
     "pooling",
+    "power",
+    "rectifier",
+    "reshape",
+    "saturating",
     "scale",
+    "softmax",
+    "softmax_with_loss",
+    "split",
 ]

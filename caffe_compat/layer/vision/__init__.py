@@ -1,1 +1,1 @@
-"""Layers over images: Convolution, Deconvolution, Pooling, Crop."""
+"""Layers over images: Convolution, Deconvolution, Pooling, Crop, Im2col, SPP."""

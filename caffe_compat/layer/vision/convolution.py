@@ -29,7 +29,7 @@ class Window:
         return tuple(d * (k - 1) + 1 for k, d in zip(self.kernel, self.dilation, strict=True))
 
     def convolved(self, sizes: Sequence[int]) -> Shape:
-        """Sizes after convolution: floor((size + 2 pad - extent) / stride) + 1; below 1 where the kernel is too large."""
+        """Sizes after convolution: floor((size + 2 pad - extent) / stride) + 1; below 1 where it is too large."""
         return tuple(
             (n + 2 * p - e) // s + 1 for n, p, e, s in zip(sizes, self.pad, self.extent, self.stride, strict=True)
         )

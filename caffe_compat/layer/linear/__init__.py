@@ -1,0 +1,1 @@
+"""Layers that are linear maps with learned weights: InnerProduct, Embed, Scale, Bias."""

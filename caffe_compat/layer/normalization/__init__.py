@@ -1,0 +1,1 @@
+"""Layers that normalise by statistics of their bottom: LRN, BatchNorm, MVN."""
