@@ -1,4 +1,4 @@
-"""Neurons that are linear in pieces: ReLU, and after it PReLU, ELU, Clip and Threshold."""
+"""Neurons that are linear in pieces: ReLU."""
 
 from collections.abc import Sequence
 

@@ -24,6 +24,7 @@ class Concat(Layer):
 
     type = "Concat"
     bottoms = Count.at_least(1)
+    top_is_free = True
 
     def setup(self, bottom_shapes: Sequence[Shape]) -> None:
         """Check that axis is given once."""
@@ -70,6 +71,7 @@ class Slice(Layer):
 
     type = "Slice"
     tops = Count.at_least(1)
+    top_is_free = True
 
     def setup(self, bottom_shapes: Sequence[Shape]) -> None:
         """Check axis and the number and order of the points."""

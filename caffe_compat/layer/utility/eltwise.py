@@ -31,6 +31,7 @@ class Eltwise(Layer):
 
     type = "Eltwise"
     bottoms = Count.at_least(2)
+    top_is_free = True
 
     def setup(self, bottom_shapes: Sequence[Shape]) -> None:
         """Check coeff."""
@@ -97,12 +98,12 @@ class _QuotientGradientProduct(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, *bottoms: torch.Tensor) -> torch.Tensor:
-        y = _product(bottoms)
-        ctx.save_for_backward(y, *bottoms)
-        return y
+        ctx.save_for_backward(*bottoms)
+        return _product(bottoms)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        y, *bottoms = ctx.saved_tensors
+        bottoms = ctx.saved_tensors
+        y = _product(bottoms)
         return tuple(grad * (y / x) for x in bottoms)
