@@ -4,6 +4,8 @@ Families are Caffe's own: vision, linear (InnerProduct and its kin), normalizati
 recurrent, data. A new module of layers goes into its family's line and into ``__all__``.
 """
 
+from caffe_compat.layer import python_layer
+from caffe_compat.layer.data import hdf5_data, input
 from caffe_compat.layer.linear import bias, inner_product, scale
 from caffe_compat.layer.loss import accuracy, softmax_with_loss
 from caffe_compat.layer.neuron import dropout, power, rectifier, saturating
@@ -21,10 +23,13 @@ __all__ = [
     "deconvolution",
     "dropout",
     "eltwise",
+    "hdf5_data",
     "inner_product",
+    "input",
     "lrn",
     "pooling",
     "power",
+    "python_layer",
     "rectifier",
     "reshape",
     "saturating",
