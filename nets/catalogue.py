@@ -37,6 +37,7 @@ class Model:
         train_source: the released data layer of the training net.
         test_source: that of the scoring net.
         deploy_shapes: input shapes of the deploy net.
+        mean_bgr: what is taken off its images, B, G, R, 0 to 255.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Model:
     train_source: Source
     test_source: Source
     deploy_shapes: Mapping[str, tuple[int, ...]]
+    mean_bgr: tuple[float, float, float]
 
     def prototxts(
         self,
@@ -100,6 +102,7 @@ _VOC_FCN8S = Model(
         {"voc_dir": "../data/pascal/VOC2011", "seed": 1337, "split": "seg11valid", "mean": _VOC_MEAN_BGR},
     ),
     deploy_shapes={"data": DEPLOY_SHAPE},
+    mean_bgr=_VOC_MEAN_BGR,
 )
 
 MODELS: dict[str, Model] = {
