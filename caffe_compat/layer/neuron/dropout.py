@@ -29,6 +29,7 @@ class Dropout(Neuron):
     """
 
     type = "Dropout"
+    top_is_free = True
 
     def setup(self, bottom_shapes: Sequence[Shape]) -> None:
         """Check dropout_ratio."""

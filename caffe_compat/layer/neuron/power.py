@@ -24,6 +24,7 @@ class Power(Neuron):
     """
 
     type = "Power"
+    top_is_free = True
 
     def activate(self, x: torch.Tensor, blobs: Sequence[torch.Tensor], in_place: bool) -> torch.Tensor:
         """The top."""
