@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from google.protobuf.message import EncodeError, Message
+from google.protobuf.message import Message
 
 from caffe_compat.errors import ParseError, WeightsError
 from caffe_compat.proto import caffe_pb2, hdf5
@@ -141,6 +141,7 @@ def write_caffemodel(
     """
     net = NetParameter()
     if param is not None:
+        _check_complete(param, os.fspath(path))
         net.CopyFrom(param)
         net.ClearField("layer")
         net.ClearField("layers")
@@ -149,10 +150,11 @@ def write_caffemodel(
 
 
 def _net_chunks(net: NetParameter, layers: Iterable[LayerWeights], source: str) -> Iterator[bytes | memoryview]:
-    yield _serialized(net, source)  # every other field has a lower number than `layer`
+    yield net.SerializeToString()  # every other field has a lower number than `layer`
     for layer in layers:
         where = f"{source}: layer '{layer.name}'"
         definition = LayerParameter()
+        _check_complete(layer.param, where)
         definition.CopyFrom(layer.param)
         definition.ClearField("blobs")
         definition.name = layer.name
@@ -171,7 +173,7 @@ def _with_blobs(
     where: str,
 ) -> list[bytes | memoryview]:
     """The message in pieces, with blobs as field ``number`` where the order of numbers wants them."""
-    around = _serialized(message, where)
+    around = message.SerializeToString()
     buffer = np.frombuffer(around, np.uint8)
     split = next((field.key for field in fields(buffer, 0, len(buffer), where) if field.number > number), len(around))
     chunks: list[bytes | memoryview] = [around[:split]]
@@ -183,11 +185,10 @@ def _with_blobs(
     return [*chunks, around[split:]]
 
 
-def _serialized(message: Message, where: str) -> bytes:
-    try:
-        return message.SerializeToString()
-    except EncodeError as error:
-        raise WeightsError(f"{where}: cannot be written: {error}") from None
+def _check_complete(message: Message, where: str) -> None:
+    missing: list[str] = message.FindInitializationErrors()  # type: ignore[attr-defined]  # not in the stubs
+    if missing:
+        raise WeightsError(f"{where}: cannot be written: required field {missing[0]} is missing; set it")
 
 
 def _write_chunks(path: str | os.PathLike[str], chunks: Iterable[bytes | memoryview]) -> None:

@@ -58,7 +58,7 @@ def test_as_recorded(realdata, name):
         return
     ours, report = upgraded(folder / f"{name}.prototxt")
     caffe = text.read_text(folder / f"{name}.upgraded.prototxt", type(ours)())
-    assert ours == caffe
+    assert ours.SerializeToString() == caffe.SerializeToString()  # bytes: nan equals nan
     assert {line.split(": ", 1)[1].removesuffix("; left out") for line in report.problems} == {
         f"u{line.removeprefix('E U')}" for line in result["messages"] if line.startswith("E Unknown parameter")
     }
