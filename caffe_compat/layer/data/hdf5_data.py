@@ -47,7 +47,7 @@ class HDF5Data(SourceLayer):
         self._stream = RandomStream() if self._param.shuffle else None
         self._file_order = self._order(len(self._files))
         self._file = self._row = 0
-        self._rows = self._load(0)
+        self._rows = self._load(self._file_order[0])
         self._row_order = self._order(len(self._rows[0]))
 
     def reshape(self, bottom_shapes: Sequence[Shape]) -> list[Shape]:
@@ -162,9 +162,7 @@ class HDF5Data(SourceLayer):
     def _read(file: h5py.File, path: str, name: str) -> np.ndarray:
         dataset = file.get(name)
         if not isinstance(dataset, h5py.Dataset):
-            raise DataError(
-                f"{path}: has no dataset '{name}', which a top asks for; it has {', '.join(file) or 'none'}"
-            )
+            raise DataError(f"{path}: has no dataset '{name}', as a top is called; it has {', '.join(file) or 'none'}")
         if dataset.ndim == 0 or dataset.dtype.kind not in "fiu":
             raise DataError(
                 f"{path}: dataset '{name}' is {dataset.dtype} of shape {dataset.shape}; "

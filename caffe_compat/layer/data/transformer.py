@@ -15,6 +15,7 @@ from caffe_compat.layer.blob import Shape
 from caffe_compat.layer.data.random_stream import RandomStream
 from caffe_compat.proto import caffe_pb2 as pb
 from caffe_compat.proto.blobs import read_blobproto
+from caffe_compat.proto.datum import datum_to_array
 
 __all__ = ["DataTransformer"]
 
@@ -58,6 +59,19 @@ class DataTransformer:
             self._mean = mean
         draws = param.mirror or (self._train and param.crop_size > 0)
         self._stream = RandomStream() if draws else None
+
+    def image(self, datum: pb.Datum, where: str) -> np.ndarray:
+        """The pixels of a Datum, decoded if need be as force_color or force_gray says: C x H x W, uint8 or float32.
+
+        Raises:
+            DataError: the Datum does not hold what it says, or both force_color and force_gray are set.
+        """
+        if not datum.encoded:
+            return datum_to_array(datum, source=where)
+        if self.param.force_color and self.param.force_gray:
+            raise DataError(f"{where}: transform_param has both force_color and force_gray; give one of them")
+        forced = self.param.force_color or self.param.force_gray
+        return datum_to_array(datum, self.param.force_color if forced else None, where)
 
     def top_shape(self, image: Shape, where: str) -> Shape:
         """C x H' x W' that an image of this C x H x W becomes.
