@@ -5,7 +5,7 @@ recurrent, data. A new module of layers goes into its family's line and into ``_
 """
 
 from caffe_compat.layer import python_layer
-from caffe_compat.layer.data import hdf5_data, input
+from caffe_compat.layer.data import data, hdf5_data, input
 from caffe_compat.layer.linear import bias, inner_product, scale
 from caffe_compat.layer.loss import accuracy, softmax_with_loss
 from caffe_compat.layer.neuron import dropout, power, rectifier, saturating
@@ -20,6 +20,7 @@ __all__ = [
     "concat_slice",
     "convolution",
     "crop",
+    "data",
     "deconvolution",
     "dropout",
     "eltwise",
