@@ -10,8 +10,8 @@ The net calls, in order:
                                         autograd where gradients are needed, in any float type, on any device.
 
 Gradients are autograd's. Where Caffe's differ from torch's, the layer brings a ``torch.autograd.Function`` of its own.
-Tops are fresh tensors: only Split, Reshape and Flatten, whose tops share their bottom's memory in Caffe, return views of
-a bottom. (With ``context.in_place`` a layer may overwrite bottom 0 with an in-place torch operation.)
+Tops are fresh tensors: only Split, Reshape and Flatten, whose tops share their bottom's memory in Caffe, return views
+of a bottom. (With ``context.in_place`` a layer may overwrite bottom 0 with an in-place torch operation.)
 
 A layer that must see Blobs rather than tensors (Python) is a ``BlobLayer``; one that reads data is a ``SourceLayer``.
 
@@ -68,7 +68,9 @@ class Context:
         state: this layer's own memory between calls (Dropout's mask, for one); lives as long as the net.
         replay: the call re-makes a graph for backward: the answer must be that of the last real forward, without
             drawing, counting, reading on or touching statistics.
-        in_place: top 0 is bottom 0: the layer may overwrite it.
+        in_place: the layer may overwrite the memory of bottom 0 and give it back as top 0.
+        same_blob: top 0 is bottom 0 in the prototxt. Some of Caffe's layers then take their gradient from overwritten
+            values, and so must ours (Power, for one).
     """
 
     phase: int
@@ -76,6 +78,7 @@ class Context:
     state: dict[str, Any] = field(default_factory=dict)
     replay: bool = False
     in_place: bool = False
+    same_blob: bool = False
 
 
 class Layer:
@@ -94,7 +97,7 @@ class Layer:
     bottoms: ClassVar[Count] = Count.exactly(1)
     tops: ClassVar[Count] = Count.exactly(1)
     equal_counts: ClassVar[bool] = False  # as many tops as bottoms
-    top_is_free: ClassVar[bool] = False  # top 0 is fresh and autograd keeps no hold of it: the next layer may overwrite it
+    top_is_free: ClassVar[bool] = False  # top 0 is fresh and autograd holds no part of it: it may be overwritten
     is_loss: ClassVar[bool] = False  # top 0 has loss weight 1 unless told, and is made where the prototxt names none
 
     def __init__(self, param: pb.LayerParameter, phase: int, top_count: int | None = None) -> None:

@@ -1,8 +1,8 @@
 """Forward and backward over a net's nodes, by one small autograd graph per segment.
 
-A segment is a layer with the in-place layers that follow it directly (conv1_1, relu1_1). It runs on detached inputs under
-autograd; backward walks the segments in reverse and reads and writes blob diffs at every boundary, which is what Caffe
-does: diffs exist between layers, parts of the net can run alone, and memory can go as soon as nobody needs it.
+A segment is a layer with the in-place layers that follow it directly (conv1_1, relu1_1). It runs on detached inputs
+under autograd; backward walks the segments in reverse and reads and writes blob diffs at every boundary, which is what
+Caffe does: diffs exist between layers, parts of the net can run alone, and memory can go as soon as nobody needs it.
 
 Training nets record graphs in forward. Test nets do not: backward re-makes the graph of a segment from the present
 bottoms, as it does for a segment whose record is missing or whose inputs have been rewritten since.
@@ -159,6 +159,7 @@ class Engine:
                     state=node.state,
                     replay=replay,
                     in_place=chained and self.nodes[node.index - 1].layer.top_is_free,
+                    same_blob=node.in_place,
                 )
                 try:
                     if record is None:
@@ -210,9 +211,7 @@ class Engine:
             for blob, need in zip(node.layer.blobs, node.param_need_backward, strict=True)
         ]
         record.params.append(leaves)
-        return [
-            blob.tensor() if leaf is None else leaf for blob, leaf in zip(node.layer.blobs, leaves, strict=True)
-        ]
+        return [blob.tensor() if leaf is None else leaf for blob, leaf in zip(node.layer.blobs, leaves, strict=True)]
 
     @staticmethod
     def _check_tops(node: Node, tops: list[Tensor]) -> None:
@@ -224,7 +223,7 @@ class Engine:
                 raise node.layer.error(f"its forward gave top {i} the shape {tuple(top.shape)}, its reshape {shape}")
 
     def _note(self, record: _Record) -> None:
-        """File a record; inputs that a later in-place layer overwrites cannot tell by generation whether they changed."""
+        """File a record. Inputs that a later in-place layer overwrites cannot tell whether they changed otherwise."""
         record.seen = [(b, b.generation) for b, _ in record.seen if self._last_write.get(b, -1) <= record.last]
         for index in range(record.first, record.last + 1):
             self._records[index] = record
@@ -266,7 +265,7 @@ class Engine:
     def _backward_segment(self, first: int, last: int) -> int:
         """Run the segment that holds node last back to its head, or to first; returns where it stopped."""
         record = self._records.get(last)
-        if record is None or record.stale():
+        if record is None or (self._kept is None and record.stale()):
             record = self._replay(last)
         start = max(first, record.first) if not self.callbacks.any() else last
         self._seed_losses(self.nodes[last])
@@ -286,7 +285,7 @@ class Engine:
         return start
 
     def _in_place_edge(self, record: _Record, start: int, last: int) -> GradientEdge | None:
-        """Where in the graph the diff of a segment's in-place blob ends: the gradient before its first in-place layer."""
+        """Where the diff of a segment's in-place blob comes from: the gradient before its first in-place layer."""
         if start > record.first:  # the rest of the segment is left for another call, which goes on from this diff
             return record.tops[start - record.first - 1][0]
         if start < last and self._kept is None and self.nodes[start + 1].bottom_need_backward[0]:
@@ -307,9 +306,7 @@ class Engine:
                 write(None)
             return
         retain = self._kept is None
-        gradients = torch.autograd.grad(
-            edges, [at for _, at in targets], diffs, retain_graph=retain, allow_unused=True
-        )
+        gradients = torch.autograd.grad(edges, [at for _, at in targets], diffs, retain_graph=retain, allow_unused=True)
         seeds = {d.data_ptr() for d in diffs}
         for (write, _), gradient in zip(targets, gradients, strict=True):
             write(gradient.clone() if gradient is not None and gradient.data_ptr() in seeds else gradient)

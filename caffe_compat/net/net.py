@@ -81,11 +81,13 @@ class Net:
         self._engine = Engine(self._graph, keep)
         nodes = self._graph.nodes
         self.name = self._graph.name
-        self.phase = param.state.phase
+        self.phase = int(param.state.phase)
         self.blobs: OrderedDict[str, Blob] = OrderedDict(self._graph.blobs)
         self.layers: list[Layer] = [node.layer for node in nodes]
         self.layer_dict: OrderedDict[str, Layer] = OrderedDict((layer.name, layer) for layer in self.layers)
-        self.params: OrderedDict[str, list[Blob]] = OrderedDict((layer.name, layer.blobs) for layer in self.layers if layer.blobs)
+        self.params: OrderedDict[str, list[Blob]] = OrderedDict(
+            (layer.name, layer.blobs) for layer in self.layers if layer.blobs
+        )
         self.top_names = OrderedDict((n.layer.name, list(n.top_names)) for n in nodes)
         self.bottom_names = OrderedDict((n.layer.name, list(n.bottom_names)) for n in nodes)
         self._layer_names = [layer.name for layer in self.layers]
@@ -246,7 +248,7 @@ class Net:
         """
         collected: dict[str, list[np.ndarray]] = {name: [] for name in {*self.outputs, *(blobs or [])}}
         for batch in self._batches(kwargs):
-            for name, values in self.forward(blobs=blobs, **batch).items():
+            for name, values in self._forward_named(batch, blobs).items():
                 collected[name].extend(values.copy())
         return {name: self._joined(values, kwargs) for name, values in collected.items()}
 
@@ -258,15 +260,23 @@ class Net:
         all_diffs: dict[str, list[np.ndarray]] = {name: [] for name in {*self.inputs, *(diffs or [])}}
         forwards = self._batches({name: kwargs[name] for name in self.inputs if name in kwargs})
         backwards = self._batches({name: kwargs[name] for name in self.outputs if name in kwargs})
-        for fb, bb in zip_longest(forwards, backwards, fillvalue={}):
-            for name, values in self.forward(blobs=blobs, **fb).items():
+        nothing: dict[str, np.ndarray] = {}
+        for values_in, diffs_in in zip_longest(forwards, backwards, fillvalue=nothing):
+            for name, values in self._forward_named(values_in, blobs).items():
                 all_blobs[name].extend(values.copy())
-            for name, values in self.backward(diffs=diffs, **bb).items():
+            if diffs_in:
+                self._fill(diffs_in, self.outputs, "Top diff arguments do not match net outputs.", "diff")
+            for name, values in self.backward(diffs=diffs).items():
                 all_diffs[name].extend(values.copy())
         return (
             {name: self._joined(values, kwargs) for name, values in all_blobs.items()},
             {name: self._joined(values, kwargs) for name, values in all_diffs.items()},
         )
+
+    def _forward_named(self, values: Mapping[str, np.ndarray], blobs: Sequence[str] | None) -> dict[str, np.ndarray]:
+        if values:
+            self._fill(values, self.inputs, "Input blob arguments do not match net inputs.", "data")
+        return self.forward(blobs=blobs)
 
     def _batches(self, given: Mapping[str, np.ndarray]) -> Iterator[dict[str, np.ndarray]]:
         if not given:
@@ -277,7 +287,9 @@ class Net:
             batch = {name: np.asarray(values[begin : begin + size], np.float32) for name, values in given.items()}
             short = size - len(next(iter(batch.values())))
             if short:
-                batch = {name: np.concatenate([v, np.zeros((short, *v.shape[1:]), v.dtype)]) for name, v in batch.items()}
+                batch = {
+                    name: np.concatenate([v, np.zeros((short, *v.shape[1:]), v.dtype)]) for name, v in batch.items()
+                }
             yield batch
 
     @staticmethod
@@ -363,7 +375,7 @@ class Net:
 def _constructor_forms(
     args: Sequence[Any], phase: int | None, level: int, stages: Sequence[str] | None, weights: Path | None
 ) -> tuple[int | None, int, Sequence[str] | None, Path | None]:
-    """pycaffe's positional forms: (phase[, level[, stages[, weights]]]) and the older (weights, phase)."""
+    """Pycaffe's positional forms: (phase[, level[, stages[, weights]]]) and the older (weights, phase)."""
     rest = list(args)
     if rest and not isinstance(rest[0], int):
         weights = rest.pop(0)

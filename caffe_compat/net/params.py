@@ -99,5 +99,7 @@ class ParamTable:
     @staticmethod
     def _agreed(layer: Layer, name: str, what: str, owner: float | None, sharer: float | None) -> float | None:
         if owner is not None and sharer is not None and owner != sharer:
-            raise layer.error(f"shared parameter '{name}' has {what} {sharer} here and {owner} at its owner; make them equal")
+            raise layer.error(
+                f"shared parameter '{name}' has {what} {sharer} here and {owner} at its owner; make them equal"
+            )
         return sharer if owner is None else owner

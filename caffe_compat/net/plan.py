@@ -2,8 +2,8 @@
 
 - channels_last: 2-D convolution weights are kept once more in channels-last layout, which makes their outputs, and so
   the maps between them, channels-last too: the layout that CPU and GPU convolutions are fastest in.
-- diagonal Deconvolution: FCN's interpolation layers hold one kernel per channel on the diagonal and zeros elsewhere; the
-  zeros are not multiplied (a transposed convolution with one group per channel).
+- diagonal Deconvolution: FCN's interpolation layers hold one kernel per channel on the diagonal and zeros elsewhere;
+  the zeros are not multiplied (a transposed convolution with one group per channel).
 
 Prepared weights are re-made when their blob may have changed, and bypassed while an array of it is held.
 """

@@ -10,7 +10,7 @@ __all__ = ["filter_net", "state_meets_rule"]
 
 
 def state_meets_rule(state: pb.NetState, rule: pb.NetStateRule) -> bool:
-    """Whether the state has the rule's phase, a level within its bounds, all of its stages and none of its not_stages."""
+    """Whether the state has the rule's phase, a level within its bounds, all its stages and none of its not_stages."""
     if rule.HasField("phase") and rule.phase != state.phase:
         return False
     if rule.HasField("min_level") and state.level < rule.min_level:

@@ -85,9 +85,7 @@ def _mismatch(source: str, layer: str, index: int, found: Shape, wanted: Shape) 
             ", or, as the counts are equal, copy it with nets.surgery.transplant(..., coerce=True), which turns "
             "fully-connected weights into convolutions"
         )
-    return (
-        f"{source}: layer '{layer}' blob {index} has shape {tuple(found)}, the net's is {tuple(wanted)}; {hint}"
-    )
+    return f"{source}: layer '{layer}' blob {index} has shape {tuple(found)}, the net's is {tuple(wanted)}; {hint}"
 
 
 def share_with(graph: Graph, other: Graph) -> None:
