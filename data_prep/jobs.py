@@ -1,0 +1,75 @@
+"""Work on a list's samples in one or several processes, results in the list's order, faults collected."""
+
+import multiprocessing
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from typing import TypeVar
+
+from caffe_compat.errors import DataError
+
+__all__ = ["Fault", "run_ordered"]
+
+T = TypeVar("T")
+Sample = tuple[int, str]
+_AHEAD = 8
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A sample that cannot be used.
+
+    Attributes:
+        image_id: which.
+        message: what is wrong and what to do, naming the file.
+    """
+
+    image_id: str
+    message: str
+
+
+def run_ordered(work: Callable[[str], T], samples: Sequence[Sample], jobs: int) -> Iterator[tuple[Sample, T | Fault]]:
+    """Apply ``work`` to each sample's id.
+
+    Args:
+        work: raises DataError for a faulty sample; picklable for more than one job.
+        samples: positions and ids.
+        jobs: processes; 1 works in this one.
+
+    Returns:
+        Each sample with its result or its Fault, in the given order. At most a few per job are held at a time.
+
+    Raises:
+        DataError: a process died.
+    """
+    if jobs <= 1 or len(samples) < 2:
+        for sample in samples:
+            yield sample, _attempt(work, sample[1])
+        return
+    waiting: deque[tuple[Sample, Future[T | Fault]]] = deque()
+    pool = ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn"))
+    try:
+        for sample in samples:
+            waiting.append((sample, pool.submit(_attempt, work, sample[1])))
+            if len(waiting) >= jobs * _AHEAD:
+                first, future = waiting.popleft()
+                yield first, future.result()
+        while waiting:
+            first, future = waiting.popleft()
+            yield first, future.result()
+    except BrokenProcessPool as error:
+        raise DataError(
+            "a worker process ended by itself, perhaps for lack of memory; run again with fewer --jobs: "
+            "it goes on where it stopped"
+        ) from error
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _attempt(work: Callable[[str], T], image_id: str) -> T | Fault:
+    try:
+        return work(image_id)
+    except DataError as error:
+        return Fault(image_id, str(error))

@@ -1,0 +1,108 @@
+"""Lists of image ids, and the two that the paper trains and validates on.
+
+FCN on PASCAL VOC is trained on SBD's ``train`` (8,498 images) and validated on seg11valid: those images of
+VOC2011's ``val`` that are not in SBD's ``train`` (736 images).
+
+Source: shelhamer/fcn.berkeleyvision.org data/pascal/README.md; sizes from the datasets' own pages and lists.
+"""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from caffe_compat.errors import DataError
+from caffe_compat.proto.whole_file import replacing
+
+__all__ = ["PUBLISHED_SIZES", "check_seg11valid", "list_digest", "read_list", "val_without", "write_list"]
+
+PUBLISHED_SIZES: dict[tuple[str, str], int] = {
+    ("voc2007", "train"): 209,
+    ("voc2007", "val"): 213,
+    ("voc2008", "train"): 511,
+    ("voc2008", "val"): 512,
+    ("voc2009", "train"): 749,
+    ("voc2009", "val"): 750,
+    ("voc2010", "train"): 964,
+    ("voc2010", "val"): 964,
+    ("voc2011", "train"): 1112,
+    ("voc2011", "val"): 1111,
+    ("voc2011", "seg11valid"): 736,
+    ("voc2012", "train"): 1464,
+    ("voc2012", "val"): 1449,
+    ("voc2012", "seg11valid"): 736,
+    ("sbd", "train"): 8498,
+    ("sbd", "val"): 2857,
+}
+"""Number of images in a whole dataset's list, by dataset and split."""
+
+_SEG11VALID = "4ca991bd72c251fd2485eaa9e29536502ea3800d1b1c17c151fd6a04bcfbc2cc"  # of the sorted ids
+
+
+def read_list(path: Path) -> list[str]:
+    """The ids in a list file, one to a line, in its order; blank lines are passed over.
+
+    Raises:
+        DataError: the file is missing, empty, not text, or a line holds more than one word.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise DataError(f"list '{path}' is not there; {_lists_beside(path)}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"list '{path}' cannot be read as text ({error}); wanted one image id to a line") from error
+    ids = []
+    for number, line in enumerate(text.splitlines(), start=1):
+        words = line.split()
+        if len(words) > 1:
+            raise DataError(
+                f"list '{path}' line {number}: {line.strip()[:60]!r} holds {len(words)} words; "
+                "wanted one image id to a line, such as 2007_000033"
+            )
+        ids += words
+    if not ids:
+        raise DataError(f"list '{path}' names no images; give a file with one image id to a line")
+    return ids
+
+
+def _lists_beside(path: Path) -> str:
+    folder = path.parent
+    if not folder.is_dir():
+        return f"nor is its folder '{folder}'; correct the dataset's folder"
+    there = sorted(f.stem for f in folder.glob("*.txt"))
+    return f"the lists in '{folder}': {', '.join(there) or 'none'}; name one of them, or give a list file's path"
+
+
+def write_list(path: Path, ids: Iterable[str]) -> None:
+    """Write ids one to a line; the file appears whole."""
+    with replacing(path) as temporary:
+        temporary.write_text("".join(f"{one}\n" for one in ids), encoding="utf-8")
+
+
+def list_digest(ids: Iterable[str]) -> str:
+    """SHA-256 of the ids in their order, one to a line, as hexadecimal digits."""
+    return hashlib.sha256("".join(f"{one}\n" for one in ids).encode()).hexdigest()
+
+
+def val_without(val: Sequence[str], train: Iterable[str]) -> list[str]:
+    """The ids of ``val`` that are not in ``train``, in the order of ``val``; for VOC2011 and SBD this is seg11valid."""
+    taken = set(train)
+    return [one for one in val if one not in taken]
+
+
+def check_seg11valid(ids: Sequence[str], origin: str) -> None:
+    """Hold a list against the seg11valid that the published numbers were measured on.
+
+    Args:
+        ids: the list, in any order.
+        origin: where it comes from, for the message.
+
+    Raises:
+        DataError: it is not those 736 images.
+    """
+    if len(ids) != PUBLISHED_SIZES["voc2011", "seg11valid"]:
+        raise DataError(
+            f"{origin}: {len(ids)} images, but seg11valid has {PUBLISHED_SIZES['voc2011', 'seg11valid']}; "
+            "compute it from VOC2011's val and SBD's train, as published"
+        )
+    if list_digest(sorted(ids)) != _SEG11VALID:
+        raise DataError(f"{origin}: {len(ids)} images, but not those of seg11valid; use VOC2011's val and SBD's train")

@@ -1,0 +1,146 @@
+"""From a dataset's folder and its lists to checked pairs and LMDBs."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from caffe_compat.errors import DataError
+from data_prep.jobs import Fault, run_ordered
+from data_prep.lists import PUBLISHED_SIZES, check_seg11valid, read_list, val_without, write_list
+from data_prep.lmdb_writer import Outcome, write_lmdbs
+from data_prep.records import PairLoader
+from data_prep.sbd import SBDFolder
+from data_prep.seg_folder import SegFolder
+from data_prep.voc import VOCFolder
+
+__all__ = ["SplitReport", "check_pairs", "prepare", "seg11valid"]
+
+
+@dataclass(frozen=True)
+class SplitReport:
+    """What became of one list.
+
+    Attributes:
+        split: its name.
+        published: number of images in the whole dataset's list; None where unknown.
+        outcome: what became of the databases, or of the check alone.
+    """
+
+    split: str
+    published: int | None
+    outcome: Outcome
+
+
+def seg11valid(voc: VOCFolder, sbd: SBDFolder) -> list[str]:
+    """The ids of VOC's val that are not in SBD's train; of whole VOC2011 and SBD, the 736 of the paper.
+
+    Raises:
+        DataError: a list is missing; the lists have their published sizes but give other images; or the VOC is 2012,
+            whose val holds 168 more images that are not in SBD's train and that nothing in its lists tells apart.
+    """
+    val, train = voc.ids("val"), sbd.ids("train")
+    ids = val_without(val, train)
+    if not ids:
+        raise DataError(
+            f"every image of '{voc.list_path('val')}' is in '{sbd.list_path('train')}', so nothing is left for "
+            "seg11valid; check that both are the datasets' own lists"
+        )
+    if len(train) == PUBLISHED_SIZES["sbd", "train"]:
+        if len(val) == PUBLISHED_SIZES["voc2012", "val"]:
+            raise DataError(
+                f"seg11valid is made from VOC2011's val; '{voc.root}' is VOC2012, whose val without SBD's train has "
+                f"{len(ids)} images; give VOC2011, or the released list with --list seg11valid.txt "
+                "(shelhamer/fcn.berkeleyvision.org, data/pascal)"
+            )
+        if len(val) == PUBLISHED_SIZES["voc2011", "val"]:
+            check_seg11valid(ids, f"val of '{voc.root}' without train of '{sbd.root}'")
+    return ids
+
+
+def list_of(path: Path) -> tuple[str, list[str]]:
+    """A list file's split name and ids; one called seg11valid with as many images must be the paper's.
+
+    Raises:
+        DataError: the file is no list, or is called seg11valid, has 736 ids, and they are others.
+    """
+    ids = read_list(path)
+    if path.stem == "seg11valid" and len(ids) == PUBLISHED_SIZES["voc2011", "seg11valid"]:
+        check_seg11valid(ids, f"list '{path}'")
+    return path.stem, ids
+
+
+def prepare(
+    folder: SegFolder,
+    lists: dict[str, list[str]],
+    out: Path,
+    *,
+    build: bool = True,
+    images: str = "jpeg",
+    labels: str = "raw",
+    jobs: int = 1,
+    strict: bool = False,
+    progress: Callable[[str, int], Callable[[int], None]] = lambda title, total: lambda done: None,
+) -> list[SplitReport]:
+    """Check a dataset's lists and build their LMDBs.
+
+    Args:
+        folder: the dataset.
+        lists: ids by split name.
+        out: gets ``lists/DATASET_SPLIT.txt`` and, for each split, the folder ``DATASET_SPLIT`` (see lmdb_writer).
+        build: make LMDBs; without, every pair is read and checked only.
+        images: form of image records, see PairLoader.
+        labels: form of label records.
+        jobs: processes.
+        strict: stop at the first faulty sample.
+        progress: called for each split with a title and the number of samples; what it gives is told what is done.
+
+    Returns:
+        A report for each split.
+
+    Raises:
+        DataError: as ``write_lmdbs``; with ``strict`` a fault.
+    """
+    try:
+        (out / "lists").mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"'{out}' cannot be made ({error.strerror}); give another --out") from error
+    loader = PairLoader(folder, images, labels)
+    reports = []
+    for split, ids in lists.items():
+        name = f"{folder.name}_{split}"
+        write_list(out / "lists" / f"{name}.txt", ids)
+        tell = progress(name, len(ids))
+        if build:
+            outcome = write_lmdbs(out / name, ids, loader, jobs=jobs, strict=strict, progress=tell)
+        else:
+            outcome = check_pairs(loader, ids, jobs, strict, tell)
+        reports.append(SplitReport(split, PUBLISHED_SIZES.get((folder.name, split)), outcome))
+    return reports
+
+
+def check_pairs(
+    loader: PairLoader, ids: Sequence[str], jobs: int, strict: bool, progress: Callable[[int], None]
+) -> Outcome:
+    """Read and check every pair of a list, and write nothing.
+
+    Raises:
+        DataError: with ``strict``, the first fault.
+    """
+    faults = []
+    for _, result in run_ordered(_Check(loader), list(enumerate(ids)), jobs):
+        if isinstance(result, Fault):
+            if strict:
+                raise DataError(result.message)
+            faults.append(result)
+        progress(1)
+    return Outcome(loader.folder.root, "checked", len(ids) - len(faults), faults=faults)
+
+
+@dataclass(frozen=True)
+class _Check:
+    """Reads a pair and lets it go: only the fault, if any, comes back from a worker."""
+
+    loader: PairLoader
+
+    def __call__(self, image_id: str) -> None:
+        self.loader.folder.read_pair(image_id)

@@ -1,0 +1,93 @@
+"""PASCAL VOC segmentation, 2007 to 2012, as its archives unpack.
+
+    VOCdevkit/VOC2012/JPEGImages/ID.jpg             images
+                      SegmentationClass/ID.png      labels: palette PNGs of 21 classes, 255 = void
+                      ImageSets/Segmentation/*.txt  lists of ids
+
+Source: http://host.robots.ox.ac.uk/pascal/VOC/, the development kits' documentation.
+"""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from caffe_compat.errors import DataError
+from data_prep.labels import decode_label
+from data_prep.seg_folder import SegFolder, folder_contents
+
+__all__ = ["VOCFolder", "find_voc"]
+
+_PARTS = ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation")
+_PLACES = ("", "VOC20??", "VOCdevkit/VOC20??", "pascal/VOC20??", "TrainVal/VOCdevkit/VOC20??")
+
+
+@dataclass(frozen=True)
+class VOCFolder(SegFolder):
+    """One year of VOC: ``root`` holds JPEGImages, SegmentationClass and ImageSets."""
+
+    title = "PASCAL VOC"
+
+    @property
+    def name(self) -> str:
+        """``voc2011``, by the folder's name; ``voc`` where that has no year."""
+        year = re.fullmatch(r"VOC(20\d\d)", self.root.resolve().name)
+        return f"voc{year[1]}" if year else "voc"
+
+    @property
+    def list_folder(self) -> Path:
+        """ImageSets/Segmentation."""
+        return self.root / "ImageSets" / "Segmentation"
+
+    def image_path(self, image_id: str) -> Path:
+        """JPEGImages/ID.jpg."""
+        return self.root / "JPEGImages" / f"{image_id}.jpg"
+
+    def label_path(self, image_id: str) -> Path:
+        """SegmentationClass/ID.png."""
+        return self.root / "SegmentationClass" / f"{image_id}.png"
+
+    def decode_label(self, data: bytes, name: str) -> np.ndarray:
+        """Class numbers of a palette or grey PNG."""
+        return decode_label(data, name)
+
+
+def find_voc(source: Path, year: int | None = None) -> VOCFolder:
+    """The VOC folder at or below ``source``.
+
+    Args:
+        source: the folder of a year (VOC2012), its VOCdevkit, the folder in which the archive was unpacked, or one
+            that holds ``pascal/VOC20xx`` as the FCN release has it.
+        year: which, where several are there.
+
+    Raises:
+        DataError: there is none, a part of it is missing, or there are several years and none was named.
+    """
+    found = {
+        candidate
+        for place in _PLACES
+        for candidate in (source.glob(place) if place else [source])
+        if any((candidate / part).is_dir() for part in _PARTS)
+    }
+    years = sorted(VOCFolder(candidate).name for candidate in found)
+    if year is not None:
+        found = {one for one in found if VOCFolder(one).name == f"voc{year}"}
+    if not found:
+        asked = f"VOC{year}" if year is not None else "VOC"
+        seen = f"{', '.join(years)}" if years else folder_contents(source)
+        raise DataError(
+            f"no {asked} dataset at '{source}': looked for a folder with {', '.join(_PARTS)}, there and in "
+            f"VOC2007 to VOC2012 or VOCdevkit below it; found {seen}; "
+            "give the folder VOC20xx that the VOCtrainval archive unpacks to, or the VOCdevkit above it"
+        )
+    if len(found) > 1:
+        raise DataError(f"several VOC datasets at '{source}': {', '.join(years)}; name one with --year")
+    root = found.pop()
+    missing = [part for part in _PARTS if not (root / part).is_dir()]
+    if missing:
+        raise DataError(
+            f"VOC dataset '{root}' lacks {', '.join(missing)}; found {folder_contents(root)}; "
+            "unpack the VOCtrainval archive (segmentation included) again"
+        )
+    return VOCFolder(root)
