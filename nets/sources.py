@@ -27,8 +27,8 @@ class PythonData:
     """One Python layer that makes all tops, as in the released train and val nets.
 
     Args:
-        module: module of the layer's class, such as ``voc_layers``.
-        layer: the class, such as ``SBDDSegDataLayer``.
+        module: module of the layer's class: ``voc_layers`` as released, ``data_prep.layers`` for ours.
+        layer: the class, such as ``SBDDSegDataLayer`` over a folder or ``LMDBSegDataLayer`` over LMDBs.
         params: what the layer's param_str holds; written as a Python literal.
     """
 
@@ -46,7 +46,7 @@ class PythonData:
 
 @dataclass(frozen=True)
 class LmdbData:
-    """One Data layer per top, each over an LMDB of Caffe Datums; keys and order must be the same in all.
+    """One Data layer per top, each over an LMDB of Caffe Datums, read in the order of keys, which must be the same.
 
     Args:
         databases: path of the LMDB for each top, such as ``{"data": "train_image_lmdb", "label": "train_label_lmdb"}``.
