@@ -75,6 +75,7 @@ class _SoftmaxLoss(torch.autograd.Function):
     ) -> tuple[torch.Tensor, torch.Tensor]:
         log_prob = log_softmax(scores, axis)
         cost = log_prob.gather(axis, index).clamp_(min=LOG_FLT_MIN).neg_()
+        ctx.broken = valid is not None and bool(cost.isnan().any())  # scores of inf or NaN, perhaps where ignored
         if valid is not None:
             cost.masked_fill_(~valid, 0)
         ctx.save_for_backward(log_prob, index, valid)
@@ -88,7 +89,8 @@ class _SoftmaxLoss(torch.autograd.Function):
         log_prob, index, valid = ctx.saved_tensors
         out = log_prob.exp()
         out.scatter_add_(ctx.axis, index, out.new_full((1,) * out.ndim, -1).expand(index.shape))
-        out.mul_(grad / ctx.divisor)
-        if valid is not None:
+        scale = grad / ctx.divisor
+        out.mul_(scale if valid is None else valid * scale)
+        if ctx.broken:
             out.masked_fill_(~valid, 0)
         return out, None, None, None, None
