@@ -89,10 +89,10 @@ def test_no_overlays(folder, tmp_path):
 
 
 def test_overlay_mixes_colours_and_leaves_the_background():
-    rgb = np.array([[[10, 20, 31], [100, 200, 50]]], np.uint8)
+    rgb = np.array([[[10, 20, 31], [100, 200, 51]]], np.uint8)
     mixed = overlay(rgb, np.array([[0, 15]]))
     assert voc_palette()[15].tolist() == [192, 128, 128]
-    assert mixed.tolist() == [[[10, 20, 31], [146, 164, 89]]]
+    assert mixed.tolist() == [[[10, 20, 31], [146, 164, 90]]]
     assert overlay(rgb, np.array([[0, 15]]), strength=1)[0, 1].tolist() == [192, 128, 128]
 
 

@@ -51,16 +51,22 @@ class Batches(caffe_compat.Layer):
 
 
 @pytest.fixture
-def net_over(monkeypatch):
-    """Function: a net whose data layer gives these batches, followed by a layer that keeps the scores as they are."""
+def batches_module(monkeypatch):
+    """Name of a module that holds ``Batches``."""
     module = ModuleType("batches_of_the_test")
     module.Batches = Batches
     monkeypatch.setitem(sys.modules, module.__name__, module)
+    return module.__name__
+
+
+@pytest.fixture
+def net_over(batches_module):
+    """Function: a net whose data layer gives these batches, followed by a layer that keeps the scores as they are."""
 
     def build(*batches, loss=True, phase=TEST, keep=None):
         Batches.batches = list(batches)
         n = NetSpec()
-        PythonData(module.__name__, "Batches").add(n, ("data", "label"))
+        PythonData(batches_module, "Batches").add(n, ("data", "label"))
         n.score = L.Power(n.data)
         if loss:
             n.loss = L.SoftmaxWithLoss(n.score, n.label, loss_param={"ignore_label": 255})
@@ -176,22 +182,22 @@ def test_printed_lines_without_loss_and_with_a_class_that_is_only_predicted():
     assert lines[4].endswith("mean IU with absent classes as 0, as the released score.py has it 0.375")
 
 
-def test_seg_tests_score_the_test_net_with_the_training_net_s_weights(tmp_path, capsys, realdata):
-    """A real solver over the real pictures: the test net's own weights are not used."""
-    model = lookup("voc-fcn32s")
-    source = voc_source(realdata)
+def test_seg_tests_score_the_test_net_with_the_training_net_s_weights(batches_module, tmp_path, capsys):
+    predicted, label = drawn(1)
+    Batches.batches = [(predicted, label)]
+    n = NetSpec()
+    PythonData(batches_module, "Batches").add(n, ("data", "label"))
+    n.score = L.Convolution(n.data, num_output=CLASSES, kernel_size=1)  # zeros: all is class 0
+    n.loss = L.SoftmaxWithLoss(n.score, n.label, loss_param={"ignore_label": 255})
     settings = SolverParameter(base_lr=0.0, lr_policy="fixed", test_iter=[1], test_interval=1000)
-    settings.test_initialization = False
-    settings.snapshot_after_train = False
-    settings.net_param.CopyFrom(model.build(source, width=1 / 64))
+    settings.net_param.CopyFrom(n.to_proto())
     solver = SGDSolver(settings)
-    interp(solver.net, ["upscore"])
-    solver.net.params["score_fr"][1].data[:] = np.arange(21) == 15  # everything is a person
+    solver.net.params["score"][1].data[2] = 1  # all is class 2
     scores = seg_tests(solver, str(tmp_path / "iter{}"), ["first"], progress=False)
-    out = capsys.readouterr().out.splitlines()
-    assert out[0].endswith("Begin seg tests")
-    assert out[2].endswith(f"Iteration 0 overall accuracy {scores.pixel_accuracy}")
-    assert scores.hist.sum() == scores.hist[:, 15].sum() > 0
+    assert scores.hist.tolist() == confusion_matrix(label, np.full_like(label, 2), CLASSES).tolist()
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].endswith("Begin seg tests")
+    assert lines[2].endswith(f"Iteration 0 overall accuracy {scores.pixel_accuracy}")
     assert (tmp_path / "iter0" / "first.png").is_file()
 
 
