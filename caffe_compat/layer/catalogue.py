@@ -6,12 +6,12 @@ recurrent, data. A new module of layers goes into its family's line and into ``_
 
 from caffe_compat.layer import python_layer
 from caffe_compat.layer.data import data, hdf5_data, input
-from caffe_compat.layer.linear import bias, inner_product, scale
+from caffe_compat.layer.linear import bias, embed, inner_product, scale
 from caffe_compat.layer.loss import accuracy, softmax_with_loss
 from caffe_compat.layer.neuron import dropout, power, rectifier, saturating
-from caffe_compat.layer.normalization import batch_norm, lrn
+from caffe_compat.layer.normalization import batch_norm, lrn, mvn
 from caffe_compat.layer.utility import concat_slice, eltwise, reshape, softmax, split
-from caffe_compat.layer.vision import convolution, crop, deconvolution, pooling
+from caffe_compat.layer.vision import convolution, crop, deconvolution, im2col, pooling, spp
 
 __all__ = [
     "accuracy",
@@ -24,10 +24,13 @@ __all__ = [
     "deconvolution",
     "dropout",
     "eltwise",
+    "embed",
     "hdf5_data",
+    "im2col",
     "inner_product",
     "input",
     "lrn",
+    "mvn",
     "pooling",
     "power",
     "python_layer",
@@ -38,4 +41,5 @@ __all__ = [
     "softmax",
     "softmax_with_loss",
     "split",
+    "spp",
 ]
