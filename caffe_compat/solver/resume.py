@@ -5,7 +5,6 @@ restore without it behaves as Caffe: data starts from the beginning, random draw
 """
 
 import os
-import pickle
 import random
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["apply_extra", "capture_extra", "load_extra", "resume_name", "save_extra"]
 
 _FORMAT = 1
+_ARRAY = "numpy dtype"
 _KEYS = {"format", "iter", "train_layers", "test_layers", "streams", "python_random", "numpy_random", "loss"}
 
 
@@ -33,25 +33,17 @@ def resume_name(solver: "Solver") -> str:
 
 
 def capture_extra(solver: "Solver") -> dict[str, Any]:
-    """The present state, as plain values and tensors: random streams (ours, Python's and NumPy's), layers' own state
-    (data positions and the like) of train and test nets, the loss average.
+    """The present state, as plain values, arrays and tensors: random streams (ours, Python's and NumPy's), layers' own
+    state (data positions and the like) of train and test nets, the loss average.
     """
-    version, words, gauss = random.getstate()
-    name, keys, position, has_gauss, cached = np.random.get_state(legacy=True)
     return {
         "format": _FORMAT,
         "iter": solver.iter,
         "train_layers": solver.net.layers_state(),
         "test_layers": [net.layers_state() for net in solver.test_nets],
         "streams": random_state(),
-        "python_random": {"version": version, "words": torch.tensor(words), "gauss": gauss},
-        "numpy_random": {
-            "name": name,
-            "keys": torch.from_numpy(np.array(keys, np.int64)),
-            "position": int(position),
-            "has_gauss": int(has_gauss),
-            "cached": float(cached),
-        },
+        "python_random": random.getstate(),
+        "numpy_random": np.random.get_state(legacy=True),
         "loss": solver.smoothed.state(),
     }
 
@@ -74,15 +66,18 @@ def apply_extra(solver: "Solver", extra: dict[str, Any]) -> None:
             f"resume data is of {len(extra['test_layers'])} test nets, the solver has {len(solver.test_nets)}; "
             "use the solver settings that it was written with"
         )
-    for net, state in zip(solver.test_nets, extra["test_layers"], strict=True):
-        net.load_layers_state(state)
-    solver.net.load_layers_state(extra["train_layers"])
+    states = list(zip([solver.net, *solver.test_nets], [extra["train_layers"], *extra["test_layers"]], strict=True))
+    for net, state in states:
+        if unknown := sorted(set(state) - set(net.layer_dict)):
+            raise SolverError(
+                f"resume data is of other nets: net '{net.name}' has no layer {', '.join(unknown)}; "
+                "use the nets that it was written with"
+            )
     load_random_state(extra["streams"])
-    words = extra["python_random"]
-    random.setstate((words["version"], tuple(words["words"].tolist()), words["gauss"]))
-    numbers = extra["numpy_random"]
-    keys = numbers["keys"].numpy().astype(np.uint32)
-    np.random.set_state((numbers["name"], keys, numbers["position"], numbers["has_gauss"], numbers["cached"]))
+    for net, state in states:
+        net.load_layers_state(state)
+    random.setstate(extra["python_random"])
+    np.random.set_state(extra["numpy_random"])
     if extra["loss"]["size"] == solver.param.average_loss:
         solver.continue_loss(SmoothedLoss(**extra["loss"]))
 
@@ -91,12 +86,13 @@ def save_extra(solver: "Solver", path: str | os.PathLike[str] | None = None) -> 
     """Write the present state to its file (``resume_name`` unless told); it appears whole or not at all.
 
     Raises:
-        SolverError: it cannot be written.
+        SolverError: it cannot be written, or a layer's state holds something that is no plain value.
     """
     path = resume_name(solver) if path is None else os.fspath(path)
+    state = _plain(capture_extra(solver), path)
     try:
         with replacing(path) as temporary:
-            torch.save(capture_extra(solver), temporary)
+            torch.save(state, temporary)
     except OSError as error:
         raise SolverError(f"{path}: cannot be written: {error.strerror or error}") from error
     return path
@@ -113,8 +109,38 @@ def load_extra(path: str | os.PathLike[str]) -> dict[str, Any]:
         extra = torch.load(source, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise SolverError(f"{source}: no such file; a .resume file was expected") from None
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
-        raise SolverError(f"{source}: is not a .resume file, or damaged: {str(error).splitlines()[0]}") from None
+    except Exception as error:  # the unpickler meets damaged bytes with any of a dozen types
+        found = (str(error) or type(error).__name__).splitlines()[0]
+        raise SolverError(f"{source}: is not a .resume file, or damaged: {found}") from None
     if not isinstance(extra, dict) or set(extra) != _KEYS:
         raise SolverError(f"{source}: is not a .resume file; a file that save_extra wrote was expected")
-    return extra
+    return _restored(extra)
+
+
+def _plain(value: Any, where: str) -> Any:
+    """The same with arrays as tensors of their bytes: what loads again without running any code."""
+    if isinstance(value, np.ndarray) and value.dtype.kind in "biufc":
+        memory = torch.from_numpy(np.frombuffer(value.tobytes(), np.uint8).copy())
+        return {_ARRAY: value.dtype.str, "shape": list(value.shape), "bytes": memory}
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, dict):
+        return {key: _plain(inner, f"{where}: {key}") for key, inner in value.items()}
+    if type(value) in (list, tuple):
+        return type(value)(_plain(inner, f"{where}: {i}") for i, inner in enumerate(value))
+    if value is None or isinstance(value, (bool, int, float, str, bytes, torch.Tensor)):
+        return value
+    raise SolverError(
+        f"{where}: a {type(value).__name__} cannot be saved; a layer's state holds plain values and arrays"
+    )
+
+
+def _restored(value: Any) -> Any:
+    """The reverse of ``_plain``."""
+    if isinstance(value, dict) and _ARRAY in value:
+        return np.frombuffer(value["bytes"].numpy().tobytes(), value[_ARRAY]).reshape(value["shape"]).copy()
+    if isinstance(value, dict):
+        return {key: _restored(inner) for key, inner in value.items()}
+    if type(value) in (list, tuple):
+        return type(value)(_restored(inner) for inner in value)
+    return value

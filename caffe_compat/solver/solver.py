@@ -63,7 +63,10 @@ class Solver:
         self.param = read_settings(source)
         check_settings(self.param)
         self.check(self.param)
-        log.info("solver.cpp:45", f"Initializing solver from parameters: \n{text_format.MessageToString(self.param)}")
+        log.info(
+            "solver.cpp:45",
+            f"Initializing solver from parameters: \n{text_format.MessageToString(self.param).rstrip()}",
+        )
         if self.param.snapshot:
             check_prefix(self.param)
         if self.param.random_seed >= 0:
