@@ -9,6 +9,7 @@ from torch.nn import functional as F
 from caffe_compat.layer.blob import Shape
 from caffe_compat.layer.contract import Context, Count, Layer
 from caffe_compat.layer.registry import register
+from caffe_compat.layer.vision.layout import fast_layout
 from caffe_compat.proto import caffe_pb2 as pb
 
 __all__ = ["BaseConvolution", "Convolution", "Window", "read_window"]
@@ -161,7 +162,7 @@ class BaseConvolution(Layer):
         weight, bias = blobs[0], blobs[1] if len(blobs) > 1 else None
         lead = self.channel_axis
         if lead == 1 and weight.ndim > 2:
-            return [self.convolve(x, weight, bias, self.window) for x in bottoms]
+            return [self.convolve(fast_layout(x), weight, bias, self.window) for x in bottoms]
         window = self.window
         if weight.ndim == 2:  # no spatial axis: give it one of size 1
             weight, window = weight[..., None], Window((1,), (1,), (0,), (1,))
@@ -169,7 +170,7 @@ class BaseConvolution(Layer):
         for x in bottoms:
             sizes = x.shape[lead + 1 :]
             flat = x.reshape(-1, self.channels, *(sizes or (1,)))  # all axes before the channels as one
-            y = self.convolve(flat, weight, bias, window)
+            y = self.convolve(fast_layout(flat), weight, bias, window)
             tops.append(y.reshape(*x.shape[:lead], self.num_output, *(y.shape[2:] if sizes else ())))
         return tops
 

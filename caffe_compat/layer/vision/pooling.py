@@ -9,6 +9,7 @@ from torch.nn import functional as F
 from caffe_compat.layer.blob import Shape
 from caffe_compat.layer.contract import Context, Count, Layer
 from caffe_compat.layer.registry import register
+from caffe_compat.layer.vision.layout import fast_layout
 from caffe_compat.proto import caffe_pb2 as pb
 
 __all__ = ["Pooling"]
@@ -111,7 +112,7 @@ class Pooling(Layer):
         self, bottoms: Sequence[torch.Tensor], blobs: Sequence[torch.Tensor], context: Context
     ) -> list[torch.Tensor]:
         """Pool by the chosen method."""
-        x, p = bottoms[0], self.param.pooling_param
+        x, p = fast_layout(bottoms[0]), self.param.pooling_param
         if p.pool == p.MAX:
             return self._max(x)
         if p.pool == p.AVE:

@@ -159,3 +159,14 @@ def test_reshape_refuses(make_layer, shapes, message):
     layer = make_layer(text + conv("num_output: 2 kernel_size: 3"), *[(1, 2, 5, 5)] * len(shapes))
     with pytest.raises(LayerError, match=message):
         layer.reshape(shapes)
+
+
+def test_layers_in_a_row_stay_in_the_fast_layout(make_layer, run_layer):
+    x = torch.randn(1, 3, 8, 8)
+    for text in (
+        conv("num_output: 4 kernel_size: 3"),
+        'type: "Pooling" pooling_param { kernel_size: 2 stride: 2 }',
+        'type: "Deconvolution" convolution_param { num_output: 4 kernel_size: 4 stride: 2 }',
+    ):
+        x = run_layer(make_layer(text, x.shape), x)[0]
+        assert x.is_contiguous(memory_format=torch.channels_last), text
