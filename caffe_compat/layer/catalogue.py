@@ -5,7 +5,16 @@ recurrent, data. A new module of layers goes into its family's line and into ``_
 """
 
 from caffe_compat.layer import python_layer
-from caffe_compat.layer.data import data, hdf5_data, input
+from caffe_compat.layer.data import (
+    data,
+    dummy_data,
+    hdf5_data,
+    hdf5_output,
+    image_data,
+    input,
+    memory_data,
+    window_data,
+)
 from caffe_compat.layer.linear import bias, embed, inner_product, scale
 from caffe_compat.layer.loss import accuracy, softmax_with_loss
 from caffe_compat.layer.neuron import dropout, power, rectifier, saturating
@@ -23,13 +32,17 @@ __all__ = [
     "data",
     "deconvolution",
     "dropout",
+    "dummy_data",
     "eltwise",
     "embed",
     "hdf5_data",
+    "hdf5_output",
+    "image_data",
     "im2col",
     "inner_product",
     "input",
     "lrn",
+    "memory_data",
     "mvn",
     "pooling",
     "power",
@@ -42,4 +55,5 @@ __all__ = [
     "softmax_with_loss",
     "split",
     "spp",
+    "window_data",
 ]
