@@ -1,13 +1,17 @@
-"""Neurons that are powers and their kin: Power, and after it Exp, Log and AbsVal."""
+"""Neurons that are powers and their kin: Power, Exp, Log and AbsVal."""
 
+import math
 from collections.abc import Sequence
 
 import torch
 
+from caffe_compat.layer.blob import Shape
 from caffe_compat.layer.neuron.neuron import Neuron
 from caffe_compat.layer.registry import register
 
-__all__ = ["Power"]
+__all__ = ["AbsVal", "Exp", "Log", "Power"]
+
+NATURAL = -1  # the schema's way to say that the base is e
 
 
 @register
@@ -44,3 +48,73 @@ class Power(Neuron):
         if shift != 0:
             y = y + shift if y is x and not in_place else y.add_(shift)
         return y
+
+
+@register
+class Exp(Neuron):
+    """base ^ (shift + scale * x).
+
+    Bottoms:  x: any shape.
+    Tops:     y: the shape of x, above 0.
+    Params:   exp_param.base: above 0, or -1 for e; .scale, .shift.
+    Raises:   LayerError: base is neither above 0 nor -1.
+    Source:   BVLC/caffe src/caffe/layers/exp_layer.cpp.
+    """
+
+    type = "Exp"
+
+    def setup(self, bottom_shapes: Sequence[Shape]) -> None:
+        """Check the base."""
+        base = self.param.exp_param.base
+        if base != NATURAL and not base > 0:
+            raise self.error(f"exp_param.base is {base:g}; give a base above 0, or -1 for e")
+
+    def activate(self, x: torch.Tensor, blobs: Sequence[torch.Tensor], in_place: bool) -> torch.Tensor:
+        """The top."""
+        param = self.param.exp_param
+        log_base = 1.0 if param.base == NATURAL else math.log(param.base)
+        y = (x * (param.scale * log_base)).exp_()
+        return y if param.shift == 0 else y * math.exp(param.shift * log_base)
+
+
+@register
+class Log(Neuron):
+    """The logarithm of shift + scale * x to a base.
+
+    Bottoms:  x: any shape, shift + scale * x above 0 (else the top is NaN or -inf).
+    Tops:     y: the shape of x.
+    Params:   log_param.base: above 0 and not 1, or -1 for e; .scale, .shift.
+    Raises:   LayerError: a base that has no logarithms.
+    Source:   BVLC/caffe src/caffe/layers/log_layer.cpp.
+    """
+
+    type = "Log"
+
+    def setup(self, bottom_shapes: Sequence[Shape]) -> None:
+        """Check the base."""
+        base = self.param.log_param.base
+        if base != NATURAL and (not base > 0 or base == 1):
+            raise self.error(f"log_param.base is {base:g}; give a base above 0 other than 1, or -1 for e")
+
+    def activate(self, x: torch.Tensor, blobs: Sequence[torch.Tensor], in_place: bool) -> torch.Tensor:
+        """The top."""
+        param = self.param.log_param
+        y = (x * param.scale + param.shift).log()
+        return y if param.base == NATURAL else y / math.log(param.base)
+
+
+@register
+class AbsVal(Neuron):
+    """The absolute value of x. The gradient at 0 is 0.
+
+    Bottoms:  x: any shape.
+    Tops:     y: the shape of x, 0 or more.
+    Source:   BVLC/caffe src/caffe/layers/absval_layer.cpp.
+    """
+
+    type = "AbsVal"
+    top_is_free = True
+
+    def activate(self, x: torch.Tensor, blobs: Sequence[torch.Tensor], in_place: bool) -> torch.Tensor:
+        """The top."""
+        return x.abs()

@@ -1,14 +1,16 @@
-"""Neurons that are linear in pieces: ReLU."""
+"""Neurons that are linear in pieces: ReLU, PReLU, ELU (below 0 an exponential), Clip and Threshold."""
 
 from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 
+from caffe_compat.layer.blob import Shape
 from caffe_compat.layer.neuron.neuron import Neuron
 from caffe_compat.layer.registry import register
+from caffe_compat.proto import caffe_pb2 as pb
 
-__all__ = ["ReLU"]
+__all__ = ["ELU", "Clip", "PReLU", "ReLU", "Threshold"]
 
 
 @register
@@ -33,3 +35,109 @@ class ReLU(Neuron):
         if in_place and slope > 0:  # the sign survives, so autograd can tell the sides apart afterwards
             return F.leaky_relu_(x, slope)
         return F.leaky_relu(x, slope)
+
+
+@register
+class PReLU(Neuron):
+    """x where x > 0, a * x elsewhere, with a slope that is learned, one for each channel or one for all.
+
+    Bottoms:  x: N x C x ...
+    Tops:     y: the shape of x.
+    Params:   prelu_param.filler: not set, the slopes start at 0.25; .channel_shared: one slope for all channels.
+    Blobs:    [0] slopes: C, or shape () if shared.
+    Raises:   LayerError: a bottom of fewer than 2 axes; C is not the number of slopes.
+    Source:   BVLC/caffe src/caffe/layers/prelu_layer.cpp.
+    """
+
+    type = "PReLU"
+
+    def setup(self, bottom_shapes: Sequence[Shape]) -> None:
+        """Make the slopes."""
+        param = self.param.prelu_param
+        self._check_axes(bottom_shapes[0])
+        filler = param.filler if param.HasField("filler") else pb.FillerParameter(type="constant", value=0.25)
+        self.add_blob(() if param.channel_shared else (bottom_shapes[0][1],), filler)
+
+    def reshape(self, bottom_shapes: Sequence[Shape]) -> list[Shape]:
+        """The bottom's shape."""
+        shape = bottom_shapes[0]
+        self._check_axes(shape)
+        slopes = self.blobs[0].shape
+        if slopes and slopes[0] != shape[1]:
+            raise self.error(
+                f"bottom[0] has shape {shape} but there are {slopes[0]} slopes; its channels must stay as at setup"
+            )
+        return [shape]
+
+    def activate(self, x: torch.Tensor, blobs: Sequence[torch.Tensor], in_place: bool) -> torch.Tensor:
+        """The top."""
+        return F.prelu(x, blobs[0].reshape(-1))
+
+    def _check_axes(self, shape: Shape) -> None:
+        if len(shape) < 2:
+            raise self.error(f"bottom[0] has shape {shape}; it needs 2 axes or more: N x C x ...")
+
+
+@register
+class ELU(Neuron):
+    """x where x > 0, alpha * (exp(x) - 1) elsewhere.
+
+    Bottoms:  x: any shape.
+    Tops:     y: the shape of x, above -alpha.
+    Params:   elu_param.alpha.
+    Source:   BVLC/caffe src/caffe/layers/elu_layer.cpp.
+    """
+
+    type = "ELU"
+
+    def activate(self, x: torch.Tensor, blobs: Sequence[torch.Tensor], in_place: bool) -> torch.Tensor:
+        """The top."""
+        alpha = self.param.elu_param.alpha
+        return F.elu_(x, alpha) if in_place and alpha >= 0 else F.elu(x, alpha)
+
+
+@register
+class Clip(Neuron):
+    """x, at least min and at most max.
+
+    The gradient passes where min <= x <= max.
+
+    Bottoms:  x: any shape.
+    Tops:     y: the shape of x, min to max.
+    Params:   clip_param.min, .max: both must be given.
+    Raises:   LayerError: clip_param is missing, or min is above max.
+    Source:   BVLC/caffe src/caffe/layers/clip_layer.cpp.
+    """
+
+    type = "Clip"
+    top_is_free = True
+
+    def setup(self, bottom_shapes: Sequence[Shape]) -> None:
+        """Check the range."""
+        param = self.param.clip_param
+        if not self.param.HasField("clip_param"):
+            raise self.error("it has no clip_param; give clip_param { min: ... max: ... }")
+        if not param.min <= param.max:
+            raise self.error(f"clip_param.min {param.min:g} is above max {param.max:g}; exchange them")
+
+    def activate(self, x: torch.Tensor, blobs: Sequence[torch.Tensor], in_place: bool) -> torch.Tensor:
+        """The top."""
+        return x.clamp(self.param.clip_param.min, self.param.clip_param.max)
+
+
+@register
+class Threshold(Neuron):
+    """1 where x > threshold, else 0. No gradient.
+
+    Bottoms:  x: any shape.
+    Tops:     y: the shape of x, 0 or 1.
+    Params:   threshold_param.threshold.
+    Source:   BVLC/caffe src/caffe/layers/threshold_layer.cpp, whose backward is not implemented.
+    """
+
+    type = "Threshold"
+    top_is_free = True
+
+    def activate(self, x: torch.Tensor, blobs: Sequence[torch.Tensor], in_place: bool) -> torch.Tensor:
+        """The top."""
+        return (x > self.param.threshold_param.threshold).to(x.dtype)

@@ -1,0 +1,1 @@
+"""Recurrent layers, computed step by step."""
