@@ -5,13 +5,17 @@ Source: BVLC/caffe src/caffe/solver.cpp (Step's display, Test).
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from caffe_compat import log
+from caffe_compat import glog
 from caffe_compat.net.net import Net
 
-__all__ = ["Output", "average_outputs", "log_outputs", "read_outputs"]
+if TYPE_CHECKING:
+    from caffe_compat.solver.solver import Solver
+
+__all__ = ["Output", "average_outputs", "display", "run_test"]
 
 
 @dataclass(frozen=True)
@@ -23,7 +27,7 @@ class Output:
     loss_weight: float
 
 
-def read_outputs(net: Net) -> list[Output]:
+def _read_outputs(net: Net) -> list[Output]:
     """The net's outputs as they are now, in Caffe's order."""
     return [
         Output(name, blob.tensor().reshape(-1).cpu().numpy().copy(), weight)
@@ -31,11 +35,11 @@ def read_outputs(net: Net) -> list[Output]:
     ]
 
 
-def log_outputs(place: str, kind: str, outputs: list[Output]) -> None:
+def _log_outputs(place: str, kind: str, outputs: list[Output]) -> None:
     """One line for every element: ``    Train net output #0: loss = 1.2 (* 1 = 1.2 loss)``.
 
     Args:
-        place: as for ``log.info``.
+        place: as for ``glog.info``.
         kind: ``Train`` or ``Test``.
         outputs: what to show.
     """
@@ -43,10 +47,10 @@ def log_outputs(place: str, kind: str, outputs: list[Output]) -> None:
     for output in outputs:
         weight = np.float32(output.loss_weight)
         for value in output.values:
-            line = f"    {kind} net output #{index}: {output.name} = {log.number(float(value))}"
+            line = f"    {kind} net output #{index}: {output.name} = {glog.number(float(value))}"
             if weight:
-                line += f" (* {log.number(float(weight))} = {log.number(float(weight * value))} loss)"
-            log.info(place, line)
+                line += f" (* {glog.number(float(weight))} = {glog.number(float(weight * value))} loss)"
+            glog.info(place, line)
             index += 1
 
 
@@ -67,7 +71,7 @@ def average_outputs(net: Net, iterations: int, go_on: Callable[[], bool]) -> tup
         if not go_on():
             return None
         loss += np.float32(net.forward_loss())
-        found = read_outputs(net)
+        found = _read_outputs(net)
         if i == 0:
             sums = found
         else:
@@ -77,3 +81,41 @@ def average_outputs(net: Net, iterations: int, go_on: Callable[[], bool]) -> tup
     for total in sums:
         np.divide(total.values, count, out=total.values)
     return sums, float(loss / count) if iterations else float("nan")
+
+
+def display(solver: "Solver", seconds: float, iterations: int) -> None:
+    """Log the smoothed loss and the train net's outputs.
+
+    Args:
+        solver: whose iteration it is.
+        seconds: time since the last display.
+        iterations: number done since then.
+    """
+    speed = iterations / seconds if seconds else 0.0
+    glog.info(
+        "solver.cpp:239",
+        f"Iteration {solver.iter} ({glog.number(speed)} iter/s, {glog.number(seconds)}s/{solver.param.display} iters), "
+        f"loss = {glog.number(solver.smoothed.value)}",
+    )
+    _log_outputs("solver.cpp:258", "Train", _read_outputs(solver.net))
+
+
+def run_test(solver: "Solver", index: int, go_on: Callable[[], bool]) -> None:
+    """Test one test net with the train net's weights; the means go to the log and to ``test_scores``.
+
+    Args:
+        solver: whose test net it is.
+        index: which one.
+        go_on: as for ``average_outputs``; when given up, the scores stay as they were.
+    """
+    glog.info("solver.cpp:347", f"Iteration {solver.iter}, Testing net (#{index})")
+    net = solver.test_nets[index]
+    net.share_with(solver.net)
+    found = average_outputs(net, solver.param.test_iter[index], go_on)
+    if found is None:
+        glog.info("solver.cpp:395", "Test interrupted.")
+        return
+    solver.test_scores[index], loss = found
+    if solver.param.test_compute_loss:
+        glog.info("solver.cpp:401", f"Test loss: {glog.number(loss)}")
+    _log_outputs("solver.cpp:414", "Test", solver.test_scores[index])

@@ -17,7 +17,7 @@ import math
 
 import numpy as np
 
-from caffe_compat import log
+from caffe_compat import glog
 from caffe_compat.errors import SolverError
 from caffe_compat.proto.caffe_pb2 import SolverParameter
 
@@ -71,7 +71,7 @@ def learning_rate(param: SolverParameter, iteration: int, current_step: int) -> 
         case "multistep":
             if current_step < len(param.stepvalue) and iteration >= param.stepvalue[current_step]:
                 current_step += 1
-                log.info("sgd_solver.cpp:50", f"MultiStep Status: Iteration {iteration}, step = {current_step}")
+                glog.info("sgd_solver.cpp:50", f"MultiStep Status: Iteration {iteration}, step = {current_step}")
             factor = _power(float(gamma), current_step)
         case "poly":
             factor = _power(float(1 - np.float32(iteration) / np.float32(param.max_iter)), float(power))

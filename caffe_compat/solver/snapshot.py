@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from caffe_compat import log
+from caffe_compat import glog
 from caffe_compat.errors import SolverError, WeightsError
 from caffe_compat.proto.caffe_pb2 import SolverParameter
 from caffe_compat.proto.weights import SolverState, read_solverstate, write_solverstate, write_solverstate_h5
@@ -39,11 +39,11 @@ def write_snapshot(solver: "Solver") -> tuple[str, str]:
     hdf5 = solver.param.snapshot_format == SolverParameter.HDF5
     kind, suffix = ("HDF5", ".h5") if hdf5 else ("binary proto", "")
     model, state_path = snapshot_name(solver, f".caffemodel{suffix}"), snapshot_name(solver, f".solverstate{suffix}")
-    log.info("solver.cpp:475" if hdf5 else "solver.cpp:464", f"Snapshotting to {kind} file {model}")
+    glog.info("solver.cpp:475" if hdf5 else "solver.cpp:464", f"Snapshotting to {kind} file {model}")
     save = solver.net.save_hdf5 if hdf5 else solver.net.save
     save(model, with_diffs=solver.param.snapshot_diff)
     state = SolverState(solver.iter, model, solver.current_step, _history_arrays(solver))
-    log.info(
+    glog.info(
         "sgd_solver.cpp:296" if hdf5 else "sgd_solver.cpp:284",
         f"Snapshotting solver state to {kind} file {state_path}",
     )
@@ -68,7 +68,7 @@ def restore_snapshot(solver: "Solver", path: str | os.PathLike[str]) -> None:
     _check_history(solver, state, source)
     if state.learned_net:
         solver.net.copy_from(_find_weights(state.learned_net, source))
-    log.info("sgd_solver.cpp:336", "SGDSolver: restoring history")
+    glog.info("sgd_solver.cpp:336", "SGDSolver: restoring history")
     params = solver.net.learnable_params
     for i, array in enumerate(state.history):
         solver.history[i] = torch.from_numpy(np.array(array, np.float32)).reshape(params[i % len(params)].shape)
@@ -106,5 +106,5 @@ def _find_weights(learned_net: str, source: str) -> str:
             f"{source}: its weights '{learned_net}' are neither at that path (from the current folder) nor at "
             f"'{beside}'; put the caffemodel at one of them"
         )
-    log.warning(f"{source}: its weights are not at '{learned_net}'; taking '{beside}', which is beside it")
+    glog.warning(f"{source}: its weights are not at '{learned_net}'; taking '{beside}', which is beside it")
     return os.fspath(beside)

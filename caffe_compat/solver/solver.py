@@ -12,11 +12,11 @@ import numpy as np
 import torch
 from google.protobuf import text_format
 
-from caffe_compat import log
+from caffe_compat import glog
 from caffe_compat.device import set_random_seed
 from caffe_compat.net.net import Net
 from caffe_compat.proto.caffe_pb2 import NetParameter, SolverParameter
-from caffe_compat.solver.evaluation import Output, average_outputs, log_outputs, read_outputs
+from caffe_compat.solver.evaluation import Output, display, run_test
 from caffe_compat.solver.lr import learning_rate
 from caffe_compat.solver.params import check_prefix, check_settings, net_to_train, nets_to_test, read_settings
 from caffe_compat.solver.signals import SignalRequests
@@ -63,7 +63,7 @@ class Solver:
         self.param = read_settings(source)
         check_settings(self.param)
         self.check(self.param)
-        log.info(
+        glog.info(
             "solver.cpp:45",
             f"Initializing solver from parameters: \n{text_format.MessageToString(self.param).rstrip()}",
         )
@@ -80,17 +80,17 @@ class Solver:
         self.smoothed = SmoothedLoss(self.param.average_loss)
         self._build_nets(keep)
         self.history: History = [None] * (self.history_per_param * len(self.net.learnable_params))
-        log.info("solver.cpp:57", "Solver scaffolding done.")
+        glog.info("solver.cpp:57", "Solver scaffolding done.")
 
     def _build_nets(self, keep: Sequence[str] | None) -> None:
         origin, net = net_to_train(self.param)
         how = f"from {origin}" if " file: " in origin else f"specified in {origin}."
-        log.info("solver.cpp:102", f"Creating training net {how}")
+        glog.info("solver.cpp:102", f"Creating training net {how}")
         self.net = self._build(net, keep)
         self.test_nets: list[Net] = []
         self.test_scores: list[list[Output]] = []
         for i, (origin, net) in enumerate(nets_to_test(self.param)):
-            log.info("solver.cpp:190", f"Creating test net (#{i}) specified by {origin}")
+            glog.info("solver.cpp:190", f"Creating test net (#{i}) specified by {origin}")
             self.test_nets.append(self._build(net, None))
             self.test_scores.append([])
 
@@ -100,7 +100,7 @@ class Solver:
             net.keep_also(net.outputs)
         for names in self.param.weights:
             for path in names.split(","):
-                log.info("solver.cpp:72", f"Finetuning from {path.strip()}")
+                glog.info("solver.cpp:72", f"Finetuning from {path.strip()}")
                 net.copy_from(path.strip())
         return net
 
@@ -148,11 +148,11 @@ class Solver:
         Raises:
             SolverError: as for ``step`` and ``restore``; a final snapshot is due and cannot be written.
         """
-        log.info("solver.cpp:289", f"Solving {self.net.name}")
-        log.info("solver.cpp:290", f"Learning Rate Policy: {self.param.lr_policy}")
+        glog.info("solver.cpp:289", f"Solving {self.net.name}")
+        glog.info("solver.cpp:290", f"Learning Rate Policy: {self.param.lr_policy}")
         self.requested_early_exit = False
         if resume_file:
-            log.info("solver.cpp:297", f"Restoring previous solver status from {os.fspath(resume_file)}")
+            glog.info("solver.cpp:297", f"Restoring previous solver status from {os.fspath(resume_file)}")
             self.restore(resume_file)
         if self.param.snapshot_after_train and self.param.HasField("snapshot_prefix"):
             check_prefix(self.param)
@@ -162,14 +162,14 @@ class Solver:
             if (self.param.snapshot_after_train or self.requested_early_exit) and not just_taken:
                 self.snapshot()
             if self.requested_early_exit:
-                log.info("solver.cpp:316", "Optimization stopped early.")
+                glog.info("solver.cpp:316", "Optimization stopped early.")
                 return
             if self.param.display and self.iter % self.param.display == 0:
                 self.smoothed.add(self.net.forward_loss())
-                log.info("solver.cpp:327", f"Iteration {self.iter}, loss = {log.number(self.smoothed.value)}")
+                glog.info("solver.cpp:327", f"Iteration {self.iter}, loss = {glog.number(self.smoothed.value)}")
             if self.param.test_interval and self.iter % self.param.test_interval == 0:
                 self.test_all()
-        log.info("solver.cpp:332", "Optimization Done.")
+        glog.info("solver.cpp:332", "Optimization Done.")
 
     def apply_update(self) -> None:
         """Update the parameters by the gradients that are there; ``iter`` stays as it is.
@@ -179,7 +179,7 @@ class Solver:
         """
         rate, self.current_step = learning_rate(self.param, self.iter, self.current_step)
         if self._display_is_due():
-            log.info("sgd_solver.cpp:112", f"Iteration {self.iter}, lr = {log.number(rate)}")
+            glog.info("sgd_solver.cpp:112", f"Iteration {self.iter}, lr = {glog.number(rate)}")
         ParameterUpdate(
             rule=self,
             params=self.net.learnable_params,
@@ -252,7 +252,7 @@ class Solver:
         """Test every test net on test_iter batches; the means go to the log and to ``test_scores``."""
         for i in range(len(self.test_nets)):
             if not self.requested_early_exit:
-                self._test(i)
+                run_test(self, i, self._may_go_on_testing)
 
     # -- the loop ------------------------------------------------------------------------------------------------------
 
@@ -272,7 +272,7 @@ class Solver:
                     on_start()
                 self._forward_backward()
                 if self._display_is_due():
-                    self._display(time.perf_counter() - since, self.iter - shown)
+                    display(self, time.perf_counter() - since, self.iter - shown)
                     since, shown = time.perf_counter(), self.iter
                 for _, on_gradients_ready in self._callbacks:
                     on_gradients_ready()
@@ -301,28 +301,6 @@ class Solver:
             loss += np.float32(self.net.forward_backward())
         self.loss = float(loss / np.float32(self.param.iter_size))
         self.smoothed.add(self.loss)
-
-    def _display(self, seconds: float, iterations: int) -> None:
-        speed = iterations / seconds if seconds else 0.0
-        log.info(
-            "solver.cpp:239",
-            f"Iteration {self.iter} ({log.number(speed)} iter/s, {log.number(seconds)}s/{self.param.display} iters), "
-            f"loss = {log.number(self.smoothed.value)}",
-        )
-        log_outputs("solver.cpp:258", "Train", read_outputs(self.net))
-
-    def _test(self, index: int) -> None:
-        log.info("solver.cpp:347", f"Iteration {self.iter}, Testing net (#{index})")
-        net = self.test_nets[index]
-        net.share_with(self.net)
-        found = average_outputs(net, self.param.test_iter[index], self._may_go_on_testing)
-        if found is None:
-            log.info("solver.cpp:395", "Test interrupted.")
-            return
-        self.test_scores[index], loss = found
-        if self.param.test_compute_loss:
-            log.info("solver.cpp:401", f"Test loss: {log.number(loss)}")
-        log_outputs("solver.cpp:414", "Test", self.test_scores[index])
 
     def _may_go_on_testing(self) -> bool:
         while self._signals and (request := self._signals.take()) != "none":

@@ -16,7 +16,7 @@ from typing import Protocol
 import numpy as np
 import torch
 
-from caffe_compat import log
+from caffe_compat import glog
 from caffe_compat.layer.blob import Blob
 
 __all__ = ["History", "ParameterUpdate", "UpdateRule"]
@@ -131,10 +131,10 @@ class ParameterUpdate:
         if not norm > self.clip:
             return 1.0
         scale = self.clip / norm
-        log.info(
+        glog.info(
             "sgd_solver.cpp:126",
-            f"Gradient clipping: scaling down gradients (L2 norm {log.number(norm)} > {log.number(self.clip)}) "
-            f"by scale factor {log.number(scale)}",
+            f"Gradient clipping: scaling down gradients (L2 norm {glog.number(norm)} > {glog.number(self.clip)}) "
+            f"by scale factor {glog.number(scale)}",
         )
         return scale
 

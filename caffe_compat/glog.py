@@ -8,6 +8,8 @@ writes them, since scripts select by it; our own carry the Python file and line.
 Everything goes through Python's logger ``caffe_compat``. As in pycaffe, lines appear on stderr unless told otherwise:
 ``GLOG_minloglevel`` in the environment (0 INFO, 1 WARNING, 2 ERROR) or ``init_log`` sets the least level. A program
 that configures Python's root logger gets the lines there, in its own form, and none on stderr from here.
+
+The module is not called ``log`` because ``caffe_compat.log`` is pycaffe's function.
 """
 
 import logging

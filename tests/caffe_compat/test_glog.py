@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from caffe_compat import log
+from caffe_compat import glog
 from caffe_compat.proto.text import read_solver
 from caffe_compat.solver import get_solver
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[2]
 PREFIX = re.compile(r"^[IWEF]\d{4} \d\d:\d\d:\d\d\.\d{6} +\d+ [\w.]+:\d+\] ")
 
 
@@ -31,26 +31,26 @@ PREFIX = re.compile(r"^[IWEF]\d{4} \d\d:\d\d:\d\d\.\d{6} +\d+ [\w.]+:\d+\] ")
     ],
 )
 def test_numbers_are_written_as_by_cpp(value, text):
-    assert log.number(value) == text
+    assert glog.number(value) == text
 
 
 def test_a_line(tmp_path):
-    with log.log_to_file(tmp_path / "log"):
-        log.info("solver.cpp:239", "Iteration 0")
-        log.log("mine")
-        log.warning("careful")
-    log.log("after")
+    with glog.log_to_file(tmp_path / "log"):
+        glog.info("solver.cpp:239", "Iteration 0")
+        glog.log("mine")
+        glog.warning("careful")
+    glog.log("after")
     lines = (tmp_path / "log").read_text().splitlines()
     assert len(lines) == 3
     assert all(PREFIX.match(line) for line in lines)
     assert lines[0].startswith("I")
     assert lines[0].endswith(" solver.cpp:239] Iteration 0")
-    assert re.search(r" test_log\.py:\d+\] mine$", lines[1])
+    assert re.search(r" test_glog\.py:\d+\] mine$", lines[1])
     assert lines[2].startswith("W")
 
 
 def test_errors_carry_their_trace(tmp_path):
-    with log.log_to_file(tmp_path / "log"):
+    with glog.log_to_file(tmp_path / "log"):
         try:
             raise ValueError("found")
         except ValueError:
@@ -68,8 +68,8 @@ def lines_on_stderr(script, **environment):
 
 def test_lines_appear_on_stderr_and_glog_minloglevel_is_heard():
     script = (
-        "from caffe_compat import log; log.info('a.cpp:1', 'one'); log.warning('two')\n"
-        "log.init_log(2); log.warning('no')"
+        "from caffe_compat import glog; glog.info('a.cpp:1', 'one'); glog.warning('two')\n"
+        "glog.init_log(2); glog.warning('no')"
     )
     assert [line.split("] ")[1] for line in lines_on_stderr(script)] == ["one", "two"]
     assert [line.split("] ")[1] for line in lines_on_stderr(script, GLOG_minloglevel="1")] == ["two"]
@@ -78,7 +78,7 @@ def test_lines_appear_on_stderr_and_glog_minloglevel_is_heard():
 def test_a_program_that_configures_logging_gets_the_lines_once_in_its_form():
     script = (
         "import logging; logging.basicConfig(format='mine %(message)s')\n"
-        "from caffe_compat import log; log.info('a.cpp:1', 'one')"
+        "from caffe_compat import glog; glog.info('a.cpp:1', 'one')"
     )
     assert lines_on_stderr(script) == ["mine one"]
 
@@ -113,7 +113,7 @@ def test_a_recorded_training_line_by_line(name, realdata, tmp_path, monkeypatch)
     param = read_solver(settings)
     if how == "weights":
         param.weights.append(start)
-    with log.log_to_file("ours.log"):
+    with glog.log_to_file("ours.log"):
         solver = get_solver(param)
         if how == "resume":
             solver.restore(start)
