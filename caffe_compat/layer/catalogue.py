@@ -16,16 +16,29 @@ from caffe_compat.layer.data import (
     window_data,
 )
 from caffe_compat.layer.linear import bias, embed, inner_product, scale
-from caffe_compat.layer.loss import accuracy, softmax_with_loss
+from caffe_compat.layer.loss import accuracy, classification, regression, sigmoid_cross_entropy_loss, softmax_with_loss
 from caffe_compat.layer.neuron import dropout, power, rectifier, saturating
 from caffe_compat.layer.normalization import batch_norm, lrn, mvn
-from caffe_compat.layer.utility import concat_slice, eltwise, reshape, softmax, split
+from caffe_compat.layer.recurrent import lstm, rnn
+from caffe_compat.layer.utility import (
+    argmax,
+    concat_slice,
+    eltwise,
+    parameter,
+    reduction,
+    reshape,
+    selection,
+    softmax,
+    split,
+)
 from caffe_compat.layer.vision import convolution, crop, deconvolution, im2col, pooling, spp
 
 __all__ = [
     "accuracy",
+    "argmax",
     "batch_norm",
     "bias",
+    "classification",
     "concat_slice",
     "convolution",
     "crop",
@@ -37,20 +50,27 @@ __all__ = [
     "embed",
     "hdf5_data",
     "hdf5_output",
-    "image_data",
     "im2col",
+    "image_data",
     "inner_product",
     "input",
     "lrn",
+    "lstm",
     "memory_data",
     "mvn",
+    "parameter",
     "pooling",
     "power",
     "python_layer",
     "rectifier",
+    "reduction",
+    "regression",
     "reshape",
+    "rnn",
     "saturating",
     "scale",
+    "selection",
+    "sigmoid_cross_entropy_loss",
     "softmax",
     "softmax_with_loss",
     "split",

@@ -33,7 +33,8 @@ class Recurrent(Layer):
         setting = f"with expose_hidden {str(param.expose_hidden).lower()}"
         if len(bottom_shapes) not in (2 + hidden, 3 + hidden):
             raise self.error(
-                f"{len(bottom_shapes)} bottoms given; {setting} it takes {2 + hidden}, or {3 + hidden} with a static input"
+                f"{len(bottom_shapes)} bottoms given; {setting} it takes {2 + hidden}, "
+                f"or {3 + hidden} with a static input"
             )
         if self.top_count != 1 + hidden:
             raise self.error(f"{self.top_count} tops given; {setting} it makes {1 + hidden}")
