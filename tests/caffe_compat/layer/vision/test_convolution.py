@@ -74,10 +74,10 @@ def test_a_known_grid(make_layer, run_layer):
 
 
 def test_axes_before_the_channels_are_so_many_images(make_layer, run_layer):
-    layer = make_layer(conv("num_output: 2 kernel_size: 3 axis: 2"), (4, 5, 3, 7, 8))
+    layer = make_layer(conv("num_output: 2 kernel_size: 3 axis: 2 bias_filler { value: 2 }"), (4, 5, 3, 7, 8))
     x = torch.randn(4, 5, 3, 7, 8)
     image = torch.nn.functional.conv2d(x[1, 2][None], layer.blobs[0].tensor())
-    torch.testing.assert_close(run_layer(layer, x)[0][1, 2], image[0])
+    torch.testing.assert_close(run_layer(layer, x)[0][1, 2], image[0] + 2)
 
 
 def test_several_bottoms_share_the_weight(make_layer, run_layer):
