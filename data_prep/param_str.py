@@ -25,7 +25,7 @@ def parse_params(text: str, layer: str, required: Mapping[str, str], optional: M
         params = ast.literal_eval(text.strip())
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError) as error:
         raise DataError(
-            f"{layer}: param_str {_shown(text)} is not a Python literal ({error}); "
+            f"{layer}: param_str {_shown(text)} is not a Python literal ({getattr(error, 'msg', error)}); "
             "it is never run as code: write plain values, such as {'split': 'val', 'seed': 1337}"
         ) from None
     if not isinstance(params, dict):

@@ -100,12 +100,18 @@ class PairLoader:
         if self.images == "jpeg" and is_plain_jpeg(pair.image_bytes):
             return pb.Datum(data=pair.image_bytes, encoded=True, label=0).SerializeToString()
         bgr = np.ascontiguousarray(pair.image[:, :, ::-1].transpose(2, 0, 1))  # H x W x RGB -> BGR x H x W
-        return array_to_datum(bgr, 0).SerializeToString()
+        return _raw(bgr)
 
     def _label(self, pair: Pair) -> bytes:
         if self.labels == "png":
             return pb.Datum(data=encode_label(pair.label), encoded=True, label=0).SerializeToString()
-        return array_to_datum(pair.label[np.newaxis], 0).SerializeToString()
+        return _raw(pair.label[np.newaxis])
+
+
+def _raw(values: np.ndarray) -> bytes:
+    datum = array_to_datum(values, 0)
+    datum.encoded = False  # said as convert_imageset says it
+    return datum.SerializeToString()
 
 
 class PairedLMDB:

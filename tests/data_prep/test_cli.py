@@ -1,0 +1,136 @@
+"""``python -m data_prep``: from folders to lists and LMDBs, the summary, and the exit status."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from caffe_compat.layer.data.lmdb_source import LMDBReader
+from data_prep.cli import main
+from data_prep.lists import read_list, write_list
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def run(*arguments):
+    return CliRunner().invoke(main, [str(one) for one in arguments])
+
+
+def table(output):
+    """The summary's rows by list name."""
+    lines = output[output.index("list ") :].splitlines()
+    rows = [line.split("  ") for line in lines]
+    cells = [[cell.strip() for cell in row if cell.strip()] for row in rows]
+    return {row[0]: dict(zip(cells[0][1:], row[1:], strict=True)) for row in cells[1:]}
+
+
+def test_as_a_module_on_the_real_pairs(realdata, tmp_path):
+    command = [sys.executable, "-m", "data_prep", "voc", "--source", realdata / "VOCdevkit", "--out", tmp_path / "out"]
+    done = subprocess.run(
+        [*map(str, command), "--split", "val", "--jobs", "2"], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert "voc2012_val: 100%" in done.stderr
+    row = table(done.stdout)["val"]
+    assert row["images"] == "6"
+    assert row["published"] == "1449"
+    assert row["state"] == "written"
+    assert LMDBReader(tmp_path / "out/voc2012_val/label_lmdb").keys_count == 6
+
+
+def test_sbd_with_its_lists(drawn, tmp_path):
+    write_list(drawn.sbdd_dir / "val.txt", drawn.train[:2])
+    done = run("sbd", "--source", tmp_path / "data", "--out", tmp_path / "out", "--images", "raw", "--labels", "png")
+    assert done.exit_code == 0, done.output
+    rows = table(done.stdout)
+    assert [(name, row["images"], row["published"]) for name, row in rows.items()] == [
+        ("train", "7", "8498"),
+        ("val", "2", "2857"),
+    ]
+    assert rows["train"]["classes"] == "5"
+    assert read_list(tmp_path / "out/lists/sbd_train.txt") == drawn.train
+    settings = json.loads((tmp_path / "out/sbd_train/manifest.json").read_text())["settings"]
+    assert settings == {"images": "raw", "labels": "png", "classes": 21, "void": 255}
+    again = run("sbd", "--source", tmp_path / "data", "--out", tmp_path / "out", "--images", "raw", "--labels", "png")
+    assert again.exit_code == 0
+    assert table(again.stdout)["train"]["state"] == "already there"
+
+
+def test_seg11valid_is_made_where_both_sets_are_there(drawn, tmp_path):
+    lists = drawn.voc_dir / "ImageSets" / "Segmentation"
+    (lists / "seg11valid.txt").unlink()
+    write_list(drawn.sbdd_dir / "train.txt", [*drawn.train, drawn.val[1]])
+    done = run("voc", "--source", drawn.voc_dir, "--sbd", drawn.sbdd_dir, "--out", tmp_path / "out")
+    assert done.exit_code == 0, done.output
+    assert list(table(done.stdout)) == ["val", "seg11valid"]
+    left = [drawn.val[0], *drawn.val[2:]]
+    assert read_list(tmp_path / "out/lists/voc2011_seg11valid.txt") == left
+    keys = list(LMDBReader(tmp_path / "out/voc2011_seg11valid/image_lmdb").keys())
+    assert keys == [f"{i:08d}_{one}".encode() for i, one in enumerate(left)]
+    only = run(
+        "voc", "--source", drawn.voc_dir, "--sbd", drawn.sbdd_dir, "--out", tmp_path / "2", "--split", "seg11valid"
+    )
+    assert list(table(only.stdout)) == ["seg11valid"]
+
+
+def test_a_list_of_ones_own(drawn, tmp_path):
+    write_list(tmp_path / "mine.txt", drawn.val[1:3])
+    done = run("voc", "--source", drawn.voc_dir, "--out", tmp_path / "out", "--list", tmp_path / "mine.txt")
+    assert done.exit_code == 0, done.output
+    assert list(table(done.stdout)) == ["mine"]
+    assert LMDBReader(tmp_path / "out/voc2011_mine/image_lmdb").keys_count == 2
+
+
+def test_checking_alone_writes_no_lmdb(drawn, tmp_path):
+    done = run("voc", "--source", drawn.voc_dir, "--out", tmp_path / "out", "--no-lmdb")
+    assert done.exit_code == 0, done.output
+    assert table(done.stdout)["val"]["state"] == "checked"
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["lists"]
+
+
+@pytest.mark.parametrize("build", ["--lmdb", "--no-lmdb"])
+def test_faults_are_listed_and_counted(drawn, tmp_path, build):
+    (drawn.voc_dir / "JPEGImages" / f"{drawn.val[0]}.jpg").unlink()
+    (drawn.voc_dir / "SegmentationClass" / f"{drawn.val[2]}.png").write_bytes(b"x")
+    done = run("voc", "--source", drawn.voc_dir, "--out", tmp_path / "out", "--split", "val", build)
+    assert done.exit_code == 1
+    assert f"val {drawn.val[0]}: image '" in done.output
+    assert f"val {drawn.val[2]}: label '" in done.output
+    assert "2 faulty samples; repair the files or shorten the lists, and run again" in done.output
+    assert table(done.stdout)["val"]["faults"] == "2"
+    assert not (tmp_path / "out/voc2011_val").exists()
+    strict = run("voc", "--source", drawn.voc_dir, "--out", tmp_path / "out", "--split", "val", build, "--strict")
+    assert strict.exit_code == 1
+    assert f"{drawn.val[0]}.jpg' is missing" in strict.output
+    assert f"{drawn.val[2]}" not in strict.output
+
+
+def test_more_classes_on_request(drawn, tmp_path):
+    arguments = ("voc", "--source", drawn.voc_dir, "--out", tmp_path / "out", "--no-lmdb", "--split", "val")
+    few = run(*arguments, "--classes", "15")
+    assert few.exit_code == 1
+    assert "value 15 at row" in few.output
+    assert "is outside the classes 0 to 14" in few.output
+    assert run(*arguments, "--classes", "16").exit_code == 0
+
+
+def test_a_wrong_folder_is_an_error_without_a_trace(drawn, tmp_path):
+    done = run("sbd", "--source", drawn.voc_dir, "--out", tmp_path / "out")
+    assert done.exit_code == 1
+    assert done.output.startswith("Error: no SBD dataset at '")
+    assert not (tmp_path / "out").exists()
+    shutil.rmtree(drawn.voc_dir / "ImageSets" / "Segmentation")
+    (drawn.voc_dir / "ImageSets" / "Segmentation").mkdir()
+    done = run("voc", "--source", drawn.voc_dir, "--out", tmp_path / "out")
+    assert "has no train or val list; name a list with --split or --list" in done.output
+
+
+def test_an_out_that_is_a_file_is_named(drawn, tmp_path):
+    (tmp_path / "out").write_text("x")
+    done = run("voc", "--source", drawn.voc_dir, "--out", tmp_path / "out")
+    assert done.exit_code == 1
+    assert "out' cannot be made" in done.output

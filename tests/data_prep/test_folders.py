@@ -1,0 +1,138 @@
+"""Finding a VOC and an SBD, reading their pairs, and what is said about the wrong folder or a damaged file."""
+
+import shutil
+
+import numpy as np
+import pytest
+import scipy.io
+from PIL import Image
+
+from caffe_compat.errors import DataError
+from data_prep.labels import encode_label
+from data_prep.sbd import SBDFolder, decode_gtcls, encode_gtcls, find_sbd
+from data_prep.voc import VOCFolder, find_voc
+
+
+def test_the_voc_is_found_from_every_level(realdata):
+    voc = find_voc(realdata / "VOCdevkit" / "VOC2012")
+    assert voc.name == "voc2012"
+    assert voc.root == find_voc(realdata / "VOCdevkit").root == find_voc(realdata).root
+    assert voc.splits() == ["sbd_only", "train", "val"]
+
+
+def test_real_pairs_are_read_as_pillow_reads_them(realdata):
+    voc = find_voc(realdata)
+    for image_id in voc.ids("train") + voc.ids("val") + voc.ids("sbd_only"):
+        pair = voc.read_pair(image_id)
+        with Image.open(voc.image_path(image_id)) as image, Image.open(voc.label_path(image_id)) as label:
+            np.testing.assert_array_equal(pair.image, np.array(image))
+            np.testing.assert_array_equal(pair.label, np.array(label))
+
+
+@pytest.mark.parametrize("up", [0, 1, 2])
+def test_sbd_is_found_from_every_level(drawn, tmp_path, up):
+    release = tmp_path / "unpacked" / "benchmark_RELEASE"
+    shutil.copytree(drawn.sbdd_dir, release / "dataset")
+    sbd = find_sbd([release / "dataset", release, release.parent][up])
+    assert sbd.root == release / "dataset"
+    assert sbd.ids("train") == drawn.train
+
+
+def test_the_release_layout_below_one_folder_is_found(drawn, tmp_path):
+    assert find_sbd(tmp_path / "data").root == drawn.sbdd_dir
+    assert find_voc(tmp_path / "data").root == drawn.voc_dir
+
+
+def test_gtcls_reads_back():
+    label = np.random.RandomState(0).randint(0, 21, (30, 40)).astype(np.uint8)
+    np.testing.assert_array_equal(decode_gtcls(encode_gtcls(label), "x"), label)
+
+
+def test_a_folder_without_voc_says_what_was_looked_for_and_found(drawn, tmp_path):
+    wanted = (
+        r"no VOC dataset at '.*dataset': looked for .*JPEGImages.*; found 'cls', 'img', 'train\.txt'; give the folder"
+    )
+    with pytest.raises(DataError, match=wanted):
+        find_voc(drawn.sbdd_dir)
+    with pytest.raises(DataError, match="found no such folder; give"):
+        find_voc(tmp_path / "nowhere")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match="found an empty folder; give"):
+        find_voc(tmp_path / "empty")
+    with pytest.raises(DataError, match="found a file, not a folder; give"):
+        find_voc(drawn.sbdd_dir / "train.txt")
+
+
+def test_the_missing_part_of_a_voc_is_named(drawn):
+    shutil.rmtree(drawn.voc_dir / "SegmentationClass")
+    with pytest.raises(DataError, match=r"VOC2011' lacks SegmentationClass; found 'ImageSets', 'JPEGImages'; unpack"):
+        find_voc(drawn.voc_dir)
+
+
+def test_one_of_several_years_must_be_named(drawn):
+    shutil.copytree(drawn.voc_dir, drawn.voc_dir.with_name("VOC2007"))
+    with pytest.raises(DataError, match="several VOC datasets at '.*': voc2007, voc2011; name one with --year"):
+        find_voc(drawn.voc_dir.parent)
+    assert find_voc(drawn.voc_dir.parent, 2011).root == drawn.voc_dir
+    with pytest.raises(DataError, match="no VOC2012 dataset at .*; found voc2007, voc2011;"):
+        find_voc(drawn.voc_dir.parent, 2012)
+
+
+def test_a_folder_without_sbd_says_what_was_looked_for_and_found(drawn):
+    with pytest.raises(
+        DataError, match=r"no SBD dataset at .*img, cls and train\.txt.*found 'ImageSets', 'JPEGImages'"
+    ):
+        find_sbd(drawn.voc_dir)
+    (drawn.sbdd_dir / "train.txt").unlink()
+    with pytest.raises(DataError, match=r"SBD dataset '.*' lacks train\.txt; found 'cls', 'img'; unpack"):
+        find_sbd(drawn.sbdd_dir)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"not matlab", r"label 'a\.mat' is damaged or not a MATLAB file"),
+        (encode_gtcls(np.zeros((9, 9), np.uint8))[:150], r"label 'a\.mat' is damaged or not a MATLAB file"),
+        ({"GTinst": {"Segmentation": np.zeros((2, 2), np.uint8)}}, r"label 'a\.mat' has no GTcls\.Segmentation"),
+        ({"GTcls": np.zeros((2, 2))}, r"label 'a\.mat' has no GTcls\.Segmentation"),
+        ({"GTcls": {"Segmentation": np.zeros((2, 2))}}, r"GTcls\.Segmentation is 2-D float64; wanted an H x W array"),
+        ({"GTcls": {"Segmentation": np.array([[1, 300]], np.int32)}}, "values 1 to 300; wanted class numbers"),
+    ],
+    ids=["garbage", "cut off", "inst", "no struct", "float", "above 255"],
+)
+def test_a_mat_that_is_no_sbd_label_is_refused(tmp_path, content, message):
+    if isinstance(content, dict):
+        scipy.io.savemat(tmp_path / "a.mat", content)
+        content = (tmp_path / "a.mat").read_bytes()
+    with pytest.raises(DataError, match=message):
+        decode_gtcls(content, "a.mat")
+
+
+def test_faults_of_a_pair_name_the_file(drawn):
+    voc, one = VOCFolder(drawn.voc_dir), drawn.val[0]
+    image = voc.image_path(one).read_bytes()
+    voc.image_path(one).write_bytes(image[: len(image) // 2])
+    with pytest.raises(DataError, match=rf"image '.*{one}\.jpg' is damaged or not an image"):
+        voc.read_pair(one)
+    voc.image_path(one).unlink()
+    with pytest.raises(DataError, match=rf"image '.*{one}\.jpg' is missing; unpack PASCAL VOC again"):
+        voc.read_pair(one)
+    voc.image_path(one).write_bytes(image)
+    height, width = voc.read_label(one).shape
+    voc.label_path(one).write_bytes(encode_label(np.zeros((height, width + 1), np.uint8)))
+    wanted = rf"label '.*{one}\.png' is {width + 1} x {height} pixels .* its image '.*{one}\.jpg' is {width} x {height}"
+    with pytest.raises(DataError, match=wanted):
+        voc.read_pair(one)
+    voc.label_path(one).write_bytes(encode_label(np.full((height, width), 21, np.uint8)))
+    with pytest.raises(DataError, match=rf"label '.*{one}\.png': value 21 at row 0, column 0 is outside the classes 0"):
+        voc.read_pair(one)
+    assert VOCFolder(drawn.voc_dir, classes=22).read_pair(one).label.max() == 21
+
+
+def test_sbd_labels_are_held_against_the_classes(drawn):
+    sbd, one = SBDFolder(drawn.sbdd_dir), drawn.train[0]
+    label = sbd.read_label(one).copy()
+    label[3, 4] = 77
+    sbd.label_path(one).write_bytes(encode_gtcls(label))
+    with pytest.raises(DataError, match=rf"label '.*{one}\.mat': value 77 at row 3, column 4 is outside the classes 0"):
+        sbd.read_label(one)

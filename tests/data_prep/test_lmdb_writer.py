@@ -1,0 +1,374 @@
+"""Building LMDBs: the records, what is kept after an interruption, what is refused."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import lmdb
+import numpy as np
+import pytest
+from PIL import Image
+
+from caffe_compat.errors import DataError
+from caffe_compat.layer.data.lmdb_source import LMDBReader
+from caffe_compat.proto.datum import datum_to_array, parse_datum
+from data_prep import lmdb_build
+from data_prep.images import encode_jpeg
+from data_prep.labels import decode_label, encode_label
+from data_prep.lmdb_writer import read_manifest, write_lmdbs
+from data_prep.records import PairedLMDB, PairLoader
+from data_prep.sbd import SBDFolder
+from data_prep.voc import VOCFolder, find_voc
+
+ROOT = Path(__file__).resolve().parents[2]
+FORMS = [(images, labels) for images in ("jpeg", "raw") for labels in ("raw", "png")]
+
+
+def records(path):
+    return dict(LMDBReader(path).items())
+
+
+def content(folder):
+    return {name: records(folder / name) for name in ("image_lmdb", "label_lmdb")}
+
+
+@pytest.fixture
+def voc(drawn):
+    return VOCFolder(drawn.voc_dir)
+
+
+@pytest.mark.parametrize(("images", "labels"), FORMS)
+def test_real_pairs_come_back_equal_and_in_order(realdata, tmp_path, images, labels):
+    voc = find_voc(realdata)
+    ids = voc.ids("val") + voc.ids("train") + voc.ids("sbd_only")
+    assert len(ids) == 16
+    outcome = write_lmdbs(tmp_path / "db", ids, PairLoader(voc, images, labels))
+    assert (outcome.state, outcome.count, outcome.kept) == ("written", 16, 0)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["db"]
+    keys = [f"{i:08d}_{one}".encode() for i, one in enumerate(ids)]
+    for name in ("image_lmdb", "label_lmdb"):
+        assert os.listdir(tmp_path / "db" / name) == ["data.mdb"]
+        assert list(records(tmp_path / "db" / name)) == keys
+    pairs = PairedLMDB(str(tmp_path / "db/image_lmdb"), str(tmp_path / "db/label_lmdb"))
+    assert pairs.ids == ids
+    for one in ids:
+        with Image.open(voc.image_path(one)) as image, Image.open(voc.label_path(one)) as label:
+            np.testing.assert_array_equal(pairs.read_image(one), np.array(image))
+            np.testing.assert_array_equal(pairs.read_label(one), np.array(label))
+
+
+@pytest.mark.parametrize(("images", "labels"), FORMS)
+def test_records_decode_by_caffes_rules(drawn, voc, tmp_path, images, labels):
+    """A Data layer knows nothing of our readers: BGR images, one channel of class numbers."""
+    write_lmdbs(tmp_path / "db", drawn.val, PairLoader(voc, images, labels))
+    both = content(tmp_path / "db")
+    for (key, image), (label_key, label) in zip(both["image_lmdb"].items(), both["label_lmdb"].items(), strict=True):
+        pair = voc.read_pair(key.decode()[9:])
+        assert key == label_key
+        np.testing.assert_array_equal(datum_to_array(parse_datum(image, "i")), pair.image[..., ::-1].transpose(2, 0, 1))
+        np.testing.assert_array_equal(datum_to_array(parse_datum(label, "l")), pair.label[np.newaxis])
+
+
+def test_jpeg_records_hold_what_convert_imageset_stored(realdata, tmp_path):
+    theirs = {key.decode()[9:-4]: value for key, value in records(realdata / "lmdb" / "jpeg_asis_lmdb").items()}
+    write_lmdbs(tmp_path / "db", list(theirs), PairLoader(find_voc(realdata)))
+    for key, value in records(tmp_path / "db" / "image_lmdb").items():
+        recorded = parse_datum(theirs[key.decode()[9:]], "recorded")
+        recorded.label = 0  # theirs numbers the line
+        assert value == recorded.SerializeToString()
+
+
+def test_raw_records_hold_what_convert_imageset_stored(realdata, drawn, tmp_path):
+    """Their labels of class numbers, 64 x 48, put into a VOC folder beside images of that size."""
+    voc, theirs = VOCFolder(drawn.voc_dir), records(realdata / "lmdb" / "index_label_lmdb")
+    ids = [key.decode()[9:-4] for key in theirs]
+    for one in ids:
+        label = decode_label((realdata / "lmdb" / "label_png" / f"{one}.png").read_bytes(), one)
+        voc.label_path(one).write_bytes(encode_label(label))
+        voc.image_path(one).write_bytes(encode_jpeg(np.zeros((*label.shape, 3), np.uint8)))
+    write_lmdbs(tmp_path / "db", ids, PairLoader(voc))
+    for value, recorded in zip(records(tmp_path / "db" / "label_lmdb").values(), theirs.values(), strict=True):
+        recorded = parse_datum(recorded, "recorded")
+        ours = parse_datum(value, "ours")
+        recorded.label = 0
+        assert ours.encoded is False
+        assert ours == recorded
+
+
+def test_files_that_readers_take_differently_are_stored_raw(drawn, voc, tmp_path):
+    grey, turned, png = drawn.val[:3]
+    Image.open(voc.image_path(grey)).convert("L").save(voc.image_path(grey))
+    with Image.open(voc.image_path(turned)) as image:
+        exif = image.getexif()
+        exif[0x0112] = 6
+        image.save(voc.image_path(turned), exif=exif)
+    with Image.open(voc.image_path(png)) as image:
+        image.load()
+        image.save(voc.image_path(png), format="PNG")
+    write_lmdbs(tmp_path / "db", drawn.val, PairLoader(voc))
+    encoded = [parse_datum(value, "x").encoded for value in records(tmp_path / "db/image_lmdb").values()]
+    assert encoded == [False, False, False, True]
+    pairs = PairedLMDB(str(tmp_path / "db/image_lmdb"), str(tmp_path / "db/label_lmdb"))
+    for one in drawn.val:
+        np.testing.assert_array_equal(pairs.read_image(one), voc.read_image(one))
+
+
+def test_the_manifest_counts(drawn, voc, tmp_path):
+    outcome = write_lmdbs(tmp_path / "db", drawn.val, PairLoader(voc))
+    manifest = read_manifest(tmp_path / "db")
+    assert manifest == outcome.manifest
+    labels = [voc.read_label(one) for one in drawn.val]
+    assert manifest["count"] == len(labels)
+    counts = np.bincount(np.concatenate([label.ravel() for label in labels]), minlength=256)
+    assert manifest["pixels"] == {str(v): int(n) for v, n in enumerate(counts) if n}
+    assert sum(manifest["sizes"].values()) == len(labels)
+    assert manifest["sizes"][f"{labels[0].shape[1]}x{labels[0].shape[0]}"] >= 1
+    assert manifest["settings"] == {"images": "jpeg", "labels": "raw", "classes": 21, "void": 255}
+    assert (tmp_path / "db" / "list.txt").read_text().split() == drawn.val
+    rows = [json.loads(line) for line in (tmp_path / "db" / "samples.jsonl").read_text().splitlines()]
+    assert [row["key"] for row in rows] == [f"{i:08d}_{one}" for i, one in enumerate(drawn.val)]
+
+
+def test_a_list_may_name_an_image_twice(drawn, voc, tmp_path):
+    ids = [drawn.val[1], drawn.val[0], drawn.val[1]]
+    write_lmdbs(tmp_path / "db", ids, PairLoader(voc))
+    images = list(records(tmp_path / "db/image_lmdb").values())
+    assert images[0] == images[2] != images[1]
+    assert len(PairedLMDB(str(tmp_path / "db/image_lmdb"), str(tmp_path / "db/label_lmdb")).ids) == 3
+
+
+def test_two_jobs_write_the_same(drawn, tmp_path):
+    sbd = PairLoader(SBDFolder(drawn.sbdd_dir), "raw")
+    write_lmdbs(tmp_path / "one", drawn.train, sbd)
+    write_lmdbs(tmp_path / "two", drawn.train, sbd, jobs=2)
+    assert content(tmp_path / "one") == content(tmp_path / "two")
+    assert (tmp_path / "one/manifest.json").read_text() == (tmp_path / "two/manifest.json").read_text()
+
+
+def test_the_map_grows_as_needed(drawn, voc, tmp_path, monkeypatch):
+    monkeypatch.setattr(lmdb_build, "_FIRST_MAP", 1 << 15)  # 32 KB; the records are 200 KB
+    write_lmdbs(tmp_path / "db", drawn.val, PairLoader(voc, "raw"))
+    assert (tmp_path / "db/image_lmdb/data.mdb").stat().st_size > 1 << 17
+    assert len(records(tmp_path / "db/image_lmdb")) == len(drawn.val)
+
+
+# -- interruption ------------------------------------------------------------------------------------------------------
+
+SLOW_RUN = """
+    import sys, time
+    from pathlib import Path
+    from data_prep import lmdb_build
+    from data_prep.lmdb_writer import write_lmdbs
+    from data_prep.records import PairLoader
+    from data_prep.sbd import SBDFolder
+
+    class Slow(PairLoader):
+        def load(self, image_id):
+            time.sleep(0.05)
+            return super().load(image_id)
+
+    lmdb_build._MOST_RECORDS = 2
+    folder = SBDFolder(Path(sys.argv[1]))
+    ids = folder.ids("train") * 40
+    write_lmdbs(Path(sys.argv[2]), ids, Slow(folder), progress=lambda done: print(done, flush=True))
+"""
+
+
+def test_a_killed_run_goes_on_where_it_was(drawn, tmp_path):
+    sbd = SBDFolder(drawn.sbdd_dir)
+    ids = drawn.train * 40
+    for least in (6, 12):  # killed twice
+        run = subprocess.Popen(
+            [sys.executable, "-c", textwrap.dedent(SLOW_RUN), str(drawn.sbdd_dir), str(tmp_path / "db")],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+        )
+        for _ in range(least):
+            assert run.stdout.readline()
+        time.sleep(0.02)
+        run.send_signal(signal.SIGKILL)
+        run.stdout.close()
+        assert run.wait() == -signal.SIGKILL
+        assert not (tmp_path / "db").exists()
+    loaded = []
+
+    class Counting(PairLoader):
+        def load(self, image_id):
+            loaded.append(image_id)
+            return super().load(image_id)
+
+    with (tmp_path / "db.partial/samples.jsonl").open("a") as journal:
+        journal.write('{"key": "00000')  # as if killed within a line
+    outcome = write_lmdbs(tmp_path / "db", ids, Counting(sbd))
+    assert outcome.state == "written"
+    assert 8 <= outcome.kept < len(ids)
+    assert len(loaded) == len(ids) - outcome.kept
+    write_lmdbs(tmp_path / "unbroken", ids, PairLoader(sbd))
+    assert content(tmp_path / "db") == content(tmp_path / "unbroken")
+    for name in ("manifest.json", "list.txt", "samples.jsonl"):
+        assert (tmp_path / "db" / name).read_text() == (tmp_path / "unbroken" / name).read_text()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "db", "unbroken"]
+
+
+def interrupted(folder, ids, loader, after):
+    """Leave an unfinished folder, as an interrupted run does."""
+
+    class Interrupted(PairLoader):
+        def load(self, image_id):
+            if image_id == ids[after]:
+                raise KeyboardInterrupt
+            return super().load(image_id)
+
+    with pytest.raises(KeyboardInterrupt):
+        write_lmdbs(folder, ids, Interrupted(loader.folder, loader.images, loader.labels))
+
+
+def test_sources_that_changed_meanwhile_are_read_again(drawn, voc, tmp_path, monkeypatch):
+    monkeypatch.setattr(lmdb_build, "_MOST_RECORDS", 1)
+    interrupted(tmp_path / "db", drawn.val, PairLoader(voc), 3)
+    label = voc.read_label(drawn.val[1]).copy()
+    label[:] = 7
+    voc.label_path(drawn.val[1]).write_bytes(encode_label(label))
+    outcome = write_lmdbs(tmp_path / "db", drawn.val, PairLoader(voc))
+    assert outcome.kept == 2
+    assert set(datum_to_array(parse_datum(list(records(tmp_path / "db/label_lmdb").values())[1], "x")).flat) == {7}
+
+
+@pytest.mark.parametrize("change", ["shorter list", "other settings"])
+def test_what_no_longer_belongs_is_taken_out(drawn, voc, tmp_path, monkeypatch, change):
+    monkeypatch.setattr(lmdb_build, "_MOST_RECORDS", 1)
+    interrupted(tmp_path / "db", drawn.val, PairLoader(voc), 3)
+    ids = drawn.val[1:] if change == "shorter list" else drawn.val
+    loader = PairLoader(voc, labels="png") if change == "other settings" else PairLoader(voc)
+    assert write_lmdbs(tmp_path / "db", ids, loader).kept == 0
+    write_lmdbs(tmp_path / "fresh", ids, loader)
+    assert content(tmp_path / "db") == content(tmp_path / "fresh")
+
+
+def test_a_record_that_only_one_database_has_is_written_again(drawn, voc, tmp_path, monkeypatch):
+    monkeypatch.setattr(lmdb_build, "_MOST_RECORDS", 1)
+    interrupted(tmp_path / "db", drawn.val, PairLoader(voc), 3)
+    with lmdb.open(str(tmp_path / "db.partial/label_lmdb")) as environment, environment.begin(write=True) as change:
+        assert change.delete(f"00000001_{drawn.val[1]}".encode())
+    assert write_lmdbs(tmp_path / "db", drawn.val, PairLoader(voc)).kept == 2
+    assert len(records(tmp_path / "db/label_lmdb")) == len(drawn.val)
+
+
+def test_a_cut_off_unfinished_database_is_an_error_not_a_crash(drawn, voc, tmp_path, monkeypatch):
+    monkeypatch.setattr(lmdb_build, "_MOST_RECORDS", 1)
+    interrupted(tmp_path / "db", drawn.val, PairLoader(voc, "raw"), 3)
+    os.truncate(tmp_path / "db.partial/image_lmdb/data.mdb", 3 * 4096)
+    with pytest.raises(DataError, match=r"the unfinished '.*image_lmdb' is damaged .*; delete '.*db\.partial' and run"):
+        write_lmdbs(tmp_path / "db", drawn.val, PairLoader(voc, "raw"))
+
+
+def test_a_full_disk_is_named_and_the_run_goes_on_later(drawn, voc, tmp_path):
+    code = f"""
+        import resource, signal
+        from pathlib import Path
+        from data_prep.lmdb_writer import write_lmdbs
+        from data_prep.records import PairLoader
+        from data_prep.voc import VOCFolder
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY))
+        folder = VOCFolder(Path({str(drawn.voc_dir)!r}))
+        write_lmdbs(Path({str(tmp_path / "db")!r}), folder.ids("val"), PairLoader(folder, "raw"))
+    """
+    run = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], cwd=ROOT, capture_output=True, text=True)
+    assert run.returncode == 1
+    assert "image_lmdb' cannot be written" in run.stderr
+    assert "make room or correct the permissions and run again: it goes on where it stopped" in run.stderr
+    assert not (tmp_path / "db").exists()
+    assert write_lmdbs(tmp_path / "db", drawn.val, PairLoader(voc, "raw")).state == "written"
+
+
+def test_a_second_run_at_the_same_time_is_refused(drawn, voc, tmp_path):
+    class Meddling(PairLoader):
+        def load(self, image_id):
+            with pytest.raises(DataError, match=r"another run is writing '.*db\.partial'; wait for it, or end it"):
+                write_lmdbs(tmp_path / "db", drawn.val, PairLoader(voc))
+            return super().load(image_id)
+
+    assert write_lmdbs(tmp_path / "db", drawn.val, Meddling(voc)).state == "written"
+
+
+# -- what is there already ---------------------------------------------------------------------------------------------
+
+
+def test_a_finished_folder_of_the_same_content_is_left(drawn, voc, tmp_path):
+    write_lmdbs(tmp_path / "db", drawn.val, PairLoader(voc))
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "db").rglob("*")}
+    outcome = write_lmdbs(tmp_path / "db", drawn.val, PairLoader(voc))
+    assert (outcome.state, outcome.count, outcome.kept) == ("already there", 4, 4)
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "db").rglob("*")} == before
+
+
+def test_a_finished_folder_of_other_content_is_refused_and_left(drawn, voc, tmp_path):
+    write_lmdbs(tmp_path / "db", drawn.val, PairLoader(voc))
+    before = content(tmp_path / "db")
+    with pytest.raises(DataError, match=r"finished but of other content \(its list has 4 images, the wanted one 3 or"):
+        write_lmdbs(tmp_path / "db", drawn.val[:3], PairLoader(voc))
+    with pytest.raises(DataError, match=r"\(labels is raw, wanted png\); it is left as it is: delete or rename it, or"):
+        write_lmdbs(tmp_path / "db", drawn.val, PairLoader(voc, labels="png"))
+    voc.image_path(drawn.val[0]).write_bytes(voc.image_path(drawn.val[0]).read_bytes() + b"\0")
+    with pytest.raises(DataError, match="the source files have changed since"):
+        write_lmdbs(tmp_path / "db", drawn.val, PairLoader(voc))
+    voc.image_path(drawn.val[0]).unlink()
+    with pytest.raises(DataError, match=r"other content \(image '.*' is missing"):
+        write_lmdbs(tmp_path / "db", drawn.val, PairLoader(voc))
+    assert content(tmp_path / "db") == before
+
+
+def test_a_folder_of_someone_elses_is_refused(drawn, voc, tmp_path):
+    (tmp_path / "db").mkdir()
+    (tmp_path / "db" / "manifest.json").write_text("[]")
+    with pytest.raises(
+        DataError, match=r"db' has no readable manifest\.json .* so it was not written by this tool, or"
+    ):
+        write_lmdbs(tmp_path / "db", drawn.val, PairLoader(voc))
+
+
+def test_a_finished_database_that_lost_records_is_named(drawn, voc, tmp_path):
+    write_lmdbs(tmp_path / "db", drawn.val, PairLoader(voc))
+    with lmdb.open(str(tmp_path / "db/label_lmdb")) as environment, environment.begin(write=True) as change:
+        change.delete(f"00000001_{drawn.val[1]}".encode())
+    with pytest.raises(DataError, match=r"label_lmdb' holds 3 records instead of 4; delete '.*db' and run again"):
+        write_lmdbs(tmp_path / "db", drawn.val, PairLoader(voc))
+
+
+# -- faulty samples ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_faults_are_collected_and_the_folder_stays_unfinished(drawn, voc, tmp_path, jobs):
+    good = {voc.image_path(drawn.val[1]): None, voc.label_path(drawn.val[3]): None}
+    for path in good:
+        good[path] = path.read_bytes()
+        path.write_bytes(b"garbage")
+    outcome = write_lmdbs(tmp_path / "db", drawn.val, PairLoader(voc), jobs=jobs)
+    assert (outcome.state, outcome.count, outcome.folder.name) == ("unfinished", 2, "db.partial")
+    assert [fault.image_id for fault in outcome.faults] == [drawn.val[1], drawn.val[3]]
+    assert not (tmp_path / "db").exists()
+    report = (tmp_path / "db.partial/faults.txt").read_text().splitlines()
+    assert report == [fault.message for fault in outcome.faults]
+    assert all("is damaged or not an image" in line for line in report)
+    for path, data in good.items():
+        path.write_bytes(data)
+    outcome = write_lmdbs(tmp_path / "db", drawn.val, PairLoader(voc))
+    assert (outcome.state, outcome.kept) == ("written", 2)
+    assert not (tmp_path / "db/faults.txt").exists()
+    write_lmdbs(tmp_path / "fresh", drawn.val, PairLoader(voc))
+    assert content(tmp_path / "db") == content(tmp_path / "fresh")
+
+
+def test_strict_stops_at_the_first_fault_and_keeps_what_was_done(drawn, voc, tmp_path):
+    for one in drawn.val[2:]:
+        voc.label_path(one).unlink()
+    with pytest.raises(DataError, match=rf"label '.*{drawn.val[2]}\.png' is missing"):
+        write_lmdbs(tmp_path / "db", drawn.val, PairLoader(voc), strict=True)
+    assert len(records(tmp_path / "db.partial/label_lmdb")) == 2
