@@ -167,7 +167,7 @@ class Blob:
 
     @property
     def generation(self) -> int:
-        """Counts the times that the runtime replaced or wrote the values (NumPy writes leave no trace)."""
+        """A number that changes whenever the runtime replaces or writes the values (NumPy writes leave no trace)."""
         return self._data.generation
 
     def free_data(self, why: str) -> None:

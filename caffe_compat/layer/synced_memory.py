@@ -13,6 +13,7 @@ layer's next read copies host to device.
 Source: BVLC/caffe src/caffe/syncedmem.cpp (head states); the lease is ours.
 """
 
+import itertools
 import math
 import weakref
 
@@ -24,6 +25,7 @@ from caffe_compat.errors import NetError
 __all__ = ["SyncedMemory"]
 
 Shape = tuple[int, ...]
+_clock = itertools.count(1)  # one for all memories: a blob that takes over another's memory is seen to have changed
 
 
 class SyncedMemory:
@@ -42,8 +44,8 @@ class SyncedMemory:
         self._host_is_head = False  # the host copy is newer than the tensor
         self._lease: weakref.ref[np.ndarray] | None = None
         self._lease_seen = False
-        self._lease_turns = 0  # how often a lease may have let values change unseen
-        self.generation = 0  # how often the runtime replaced or wrote the values
+        self._lease_turn = 0  # when a lease was last seen to let values change unnoticed
+        self.generation = next(_clock)  # when the runtime last replaced or wrote the values
         self._dropped: str | None = None
         self._may_add_in_place = False  # the tensor is a sum made here, not one that a layer may still hold
 
@@ -62,9 +64,9 @@ class SyncedMemory:
     def stamp(self) -> int:
         """A number that stays the same only while the values certainly do."""
         if self.leased or self._lease_seen:
-            self._lease_turns += 1
+            self._lease_turn = next(_clock)
         self._lease_seen = self.leased
-        return self.generation + self._lease_turns
+        return max(self.generation, self._lease_turn)
 
     def revive(self) -> None:
         """Let dropped values be read, as zeros, and written again."""
@@ -80,7 +82,7 @@ class SyncedMemory:
         self._tensor = self._host = self._lease = None
         self._host_is_head = False
         self._dropped = None
-        self.generation += 1
+        self.generation = next(_clock)
 
     # -- the layers' side ----------------------------------------------------------------------------------------------
 
@@ -105,7 +107,7 @@ class SyncedMemory:
     def set(self, value: torch.Tensor) -> None:
         """Take new values from a layer; without a lease the tensor itself is kept, not copied."""
         value = value.detach()
-        self.generation += 1
+        self.generation = next(_clock)
         self._dropped = None
         self._host_is_head = self._may_add_in_place = False
         if self._apart(value.device):
@@ -120,7 +122,7 @@ class SyncedMemory:
 
     def mark_changed(self) -> None:
         """The tensor was changed in place: it is now newer than the host copy and than anything derived from it."""
-        self.generation += 1
+        self.generation = next(_clock)
         self._host_is_head = False
 
     def write(self, value: torch.Tensor | np.ndarray, shape: Shape, device: torch.device) -> None:

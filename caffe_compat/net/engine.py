@@ -287,7 +287,7 @@ class Engine:
     def _in_place_edge(self, record: _Record, start: int, last: int) -> GradientEdge | None:
         """Where the diff of a segment's in-place blob comes from: the gradient before its first in-place layer."""
         if start > record.first:  # the rest of the segment is left for another call, which goes on from this diff
-            return record.tops[start - record.first - 1][0]
+            return record.tops[start - record.first - 1][0] if self.nodes[start].bottom_need_backward[0] else None
         if start < last and self._kept is None and self.nodes[start + 1].bottom_need_backward[0]:
             return record.tops[0][0]
         return None
@@ -307,9 +307,13 @@ class Engine:
             return
         retain = self._kept is None
         gradients = torch.autograd.grad(edges, [at for _, at in targets], diffs, retain_graph=retain, allow_unused=True)
-        seeds = {d.data_ptr() for d in diffs}
+        taken = {diff.data_ptr() for diff in diffs}  # autograd may give one tensor twice: each blob gets its own
         for (write, _), gradient in zip(targets, gradients, strict=True):
-            write(gradient.clone() if gradient is not None and gradient.data_ptr() in seeds else gradient)
+            if gradient is not None and gradient.data_ptr() in taken:
+                gradient = gradient.clone()
+            if gradient is not None:
+                taken.add(gradient.data_ptr())
+            write(gradient)
 
     @staticmethod
     def _bottom_writer(blob: Blob) -> Callable[[Tensor | None], None]:

@@ -132,6 +132,7 @@ class _Builder:
         node.setup()
         node.loss_weights = self._loss_weights(node, message)
         needs = any(self._needs[b] for b in node.bottom)
+        self.params.check_count(layer)
         for i in range(len(layer.blobs)):
             needs |= self.params.append(layer, i)
         node.param_need_backward = [self.params.spec(layer, i).lr_mult != 0 for i in range(len(layer.blobs))]
@@ -157,7 +158,8 @@ class _Builder:
             told = message.propagate_down[i] if message.propagate_down else self._needs[blob]
             node.bottom_need_backward.append(told)
         for i in range(layer.top_count):
-            name = message.top[i] if i < len(message.top) else f"({layer.name} top {i})"
+            named = i < len(message.top)
+            name = message.top[i] if named else f"({layer.name} top {i})"
             if i < len(message.bottom) and name == message.bottom[i]:
                 blob = node.bottom[i]
             elif name in self.blobs:
@@ -166,7 +168,8 @@ class _Builder:
                 blob = self.blobs[name] = Blob()
             node.top.append(blob)
             node.top_names.append(name)
-            self.unused.add(name)
+            if named:  # one that the prototxt does not name is no output, as in Caffe
+                self.unused.add(name)
             if layer.type == "Input":
                 self.inputs.append(name)
 

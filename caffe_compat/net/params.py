@@ -57,16 +57,24 @@ class ParamTable:
         """The layer's spec for its parameter, or the default one."""
         return layer.param.param[index] if index < len(layer.param.param) else pb.ParamSpec()
 
-    def append(self, layer: Layer, index: int) -> bool:
-        """Take in one parameter; returns whether its own spec lets it learn.
+    @staticmethod
+    def check_count(layer: Layer) -> None:
+        """Hold a layer to at most one spec for each of its parameters.
 
         Raises:
-            LayerError: more specs than parameters, or a shared one whose shape or multipliers differ from the owner's.
+            LayerError: there are more.
         """
         if len(layer.param.param) > len(layer.blobs):
             raise layer.error(
                 f"{len(layer.param.param)} param specs for {len(layer.blobs)} parameter blobs; remove the extra ones"
             )
+
+    def append(self, layer: Layer, index: int) -> bool:
+        """Take in one parameter; returns whether its own spec lets it learn.
+
+        Raises:
+            LayerError: a shared one whose shape or multipliers differ from the owner's.
+        """
         spec, blob = self.spec(layer, index), layer.blobs[index]
         lr = spec.lr_mult if spec.HasField("lr_mult") else None
         decay = spec.decay_mult if spec.HasField("decay_mult") else None

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 
+from caffe_compat.device import device
 from caffe_compat.layer.contract import Context
 from caffe_compat.layer.vision.deconvolution import Deconvolution
 from caffe_compat.net.graph import Node
@@ -25,9 +26,10 @@ Tensor = torch.Tensor
 
 @dataclass
 class _Prepared:
-    """A layer's parameters, ready for its forward, and the blobs' stamps they were made at."""
+    """A layer's parameters, ready for its forward, and the blobs' stamps and the device they were made at."""
 
     stamps: list[int]
+    device: torch.device
     blobs: list[Tensor]
     diagonal: bool
 
@@ -56,7 +58,7 @@ class Plan:
     def _prepare(self, node: Node) -> _Prepared:
         stamps = [blob.stamp() for blob in node.layer.blobs]
         held = self._prepared.get(node.index)
-        if held is None or held.stamps != stamps:
+        if held is None or held.stamps != stamps or held.device != device():
             self._prepared.pop(node.index, None)
             weight, *bias = [blob.tensor() for blob in node.layer.blobs]
             diagonal = _is_diagonal(node, weight)
@@ -64,7 +66,7 @@ class Plan:
                 weight = weight.diagonal().permute(2, 0, 1).unsqueeze(1).contiguous()
             elif weight.dim() == 4:
                 weight = weight.contiguous(memory_format=torch.channels_last)
-            held = _Prepared(stamps, [weight, *bias], diagonal)
+            held = _Prepared(stamps, device(), [weight, *bias], diagonal)
             if not any(blob.leased for blob in node.layer.blobs):
                 self._prepared[node.index] = held
         return held
@@ -72,9 +74,10 @@ class Plan:
 
 def _is_diagonal(node: Node, weight: Tensor) -> bool:
     """Whether a Deconvolution maps each channel to itself only."""
-    if node.layer.type != "Deconvolution" or weight.dim() != 4 or weight.shape[0] != weight.shape[1]:
+    layer = node.layer
+    if not isinstance(layer, Deconvolution) or layer.group != 1 or layer.channel_axis != 1:
         return False
-    if node.layer.param.convolution_param.group != 1:
+    if weight.dim() != 4 or weight.shape[0] != weight.shape[1]:
         return False
     rest = weight.abs().sum((2, 3))
     return bool((rest - torch.diag(rest.diagonal())).count_nonzero() == 0)
