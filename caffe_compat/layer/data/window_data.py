@@ -217,7 +217,7 @@ def _read_windows(param: pb.WindowDataParameter) -> tuple[list[_Window], list[_W
                 label, overlap, box = _read_window(words)
                 if overlap >= np.float32(param.fg_threshold):
                     if label <= 0:
-                        raise ValueError(f"a foreground window (overlap {overlap}) of class {label}, not above 0")
+                        raise ValueError(f"a foreground window (overlap {overlap:g}) of class {label}, not above 0")
                     foreground.append(_Window(picture, label, box))
                 elif overlap < np.float32(param.bg_threshold):
                     background.append(_Window(picture, 0, box))
