@@ -55,8 +55,8 @@ class _Prefetcher:
             self._queue.append(self._worker.submit(_load, self._source))
         try:
             return self._queue[0].result()[0]
-        except BaseException:
-            self.restore(self.state)  # so that a retry meets the same batch, not the one after
+        except Exception:
+            self.restore(self.state)  # a retry reads this batch again: the cause may have been put right
             raise
 
     def take(self) -> list[np.ndarray]:

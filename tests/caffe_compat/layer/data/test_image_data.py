@@ -162,3 +162,15 @@ def test_a_file_that_is_no_picture(image_layer, run_layer, tmp_path):
     (tmp_path / "text.png").write_text("hello")
     with pytest.raises(DataError, match=r"picture 1: '.*text.png': 5 bytes cannot be decoded as a picture"):
         run_layer(image_layer("text.png 1\n"))
+
+
+def test_a_picture_put_right_is_read_by_the_next_forward(image_layer, run_layer, tmp_path):
+    layer = image_layer(3, "batch_size: 2")
+    run_layer(layer)
+    layer.load_state_dict(layer.state_dict())  # forget what is loaded ahead
+    good = (tmp_path / "0.png").read_bytes()
+    (tmp_path / "0.png").write_bytes(good[:50])
+    with pytest.raises(DataError, match=r"0.png': 50 bytes cannot be decoded"):
+        run_layer(layer)
+    (tmp_path / "0.png").write_bytes(good)
+    assert [run_layer(layer)[1].tolist() for _ in range(2)] == [[20, 0], [10, 20]]

@@ -85,6 +85,16 @@ def test_context_beyond_the_picture_stays_zero(window_layer, run_layer):
     assert not data[0, :, :, :4].any()
 
 
+def test_context_beyond_the_picture_is_mirrored_with_it(window_layer, run_layer):
+    window = [(1, 0, 0, 5, 9, 14)]
+    field = "batch_size: 30 fg_fraction: 0 context_pad: 4"
+    plain = run_layer(window_layer(window, field, "crop_size: 16"))[0][0].numpy()
+    data, _ = run_layer(window_layer(window, field, "crop_size: 16 mirror: true"))
+    assert not plain[:, :, :4].any()
+    assert plain[:, :, -1].any()
+    assert {image.numpy().tobytes() for image in data} == {plain.tobytes(), plain[:, :, ::-1].tobytes()}
+
+
 def test_square_takes_the_longer_side(window_layer, run_layer):
     # 4 wide, 10 high, centre (12, 8): 10 x 10 plus the rounding of both ends
     data, _ = run_layer(
