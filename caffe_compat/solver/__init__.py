@@ -7,6 +7,7 @@ update          one update of all parameters, piece by piece
 sgd, adaptive   the update rule of each solver type
 registry        types by name, get_solver
 evaluation      outputs in the log, averages over test iterations
+debug_info      mean sizes of activations and gradients in the log
 smoothed_loss   the loss that the log shows
 snapshot        caffemodel and solverstate files
 resume          what a bit-equal resume needs beyond them

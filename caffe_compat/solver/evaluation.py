@@ -113,7 +113,7 @@ def run_test(solver: "Solver", index: int, go_on: Callable[[], bool]) -> None:
     net.share_with(solver.net)
     found = average_outputs(net, solver.param.test_iter[index], go_on)
     if found is None:
-        glog.info("solver.cpp:395", "Test interrupted.")
+        glog.info("solver.cpp:396", "Test interrupted.")
         return
     solver.test_scores[index], loss = found
     if solver.param.test_compute_loss:

@@ -39,7 +39,7 @@ def write_snapshot(solver: "Solver") -> tuple[str, str]:
     hdf5 = solver.param.snapshot_format == SolverParameter.HDF5
     kind, suffix = ("HDF5", ".h5") if hdf5 else ("binary proto", "")
     model, state_path = snapshot_name(solver, f".caffemodel{suffix}"), snapshot_name(solver, f".solverstate{suffix}")
-    glog.info("solver.cpp:475" if hdf5 else "solver.cpp:464", f"Snapshotting to {kind} file {model}")
+    glog.info("solver.cpp:474" if hdf5 else "solver.cpp:464", f"Snapshotting to {kind} file {model}")
     save = solver.net.save_hdf5 if hdf5 else solver.net.save
     save(model, with_diffs=solver.param.snapshot_diff)
     state = SolverState(solver.iter, model, solver.current_step, _history_arrays(solver))

@@ -16,6 +16,7 @@ from caffe_compat import glog
 from caffe_compat.device import set_random_seed
 from caffe_compat.net.net import Net
 from caffe_compat.proto.caffe_pb2 import NetParameter, SolverParameter
+from caffe_compat.solver.debug_info import DebugInfo
 from caffe_compat.solver.evaluation import Output, display, run_test
 from caffe_compat.solver.lr import learning_rate
 from caffe_compat.solver.params import check_prefix, check_settings, net_to_train, nets_to_test, read_settings
@@ -79,6 +80,7 @@ class Solver:
         self._continued: SmoothedLoss | None = None
         self.smoothed = SmoothedLoss(self.param.average_loss)
         self._build_nets(keep)
+        self._debug = DebugInfo(self.net) if self.param.debug_info else None
         self.history: History = [None] * (self.history_per_param * len(self.net.learnable_params))
         glog.info("solver.cpp:57", "Solver scaffolding done.")
 
@@ -152,7 +154,7 @@ class Solver:
         glog.info("solver.cpp:290", f"Learning Rate Policy: {self.param.lr_policy}")
         self.requested_early_exit = False
         if resume_file:
-            glog.info("solver.cpp:297", f"Restoring previous solver status from {os.fspath(resume_file)}")
+            glog.info("solver.cpp:296", f"Restoring previous solver status from {os.fspath(resume_file)}")
             self.restore(resume_file)
         if self.param.snapshot_after_train and self.param.HasField("snapshot_prefix"):
             check_prefix(self.param)
@@ -162,7 +164,7 @@ class Solver:
             if (self.param.snapshot_after_train or self.requested_early_exit) and not just_taken:
                 self.snapshot()
             if self.requested_early_exit:
-                glog.info("solver.cpp:316", "Optimization stopped early.")
+                glog.info("solver.cpp:311", "Optimization stopped early.")
                 return
             if self.param.display and self.iter % self.param.display == 0:
                 self.smoothed.add(self.net.forward_loss())
@@ -297,8 +299,12 @@ class Solver:
 
     def _forward_backward(self) -> None:
         loss = np.float32(0)
+        if self._debug is not None:
+            self._debug.active = self._display_is_due()
         for _ in range(self.param.iter_size):
             loss += np.float32(self.net.forward_backward())
+            if self._debug is not None:
+                self._debug.params()
         self.loss = float(loss / np.float32(self.param.iter_size))
         self.smoothed.add(self.loss)
 

@@ -132,7 +132,7 @@ class ParameterUpdate:
             return 1.0
         scale = self.clip / norm
         glog.info(
-            "sgd_solver.cpp:126",
+            "sgd_solver.cpp:98",
             f"Gradient clipping: scaling down gradients (L2 norm {glog.number(norm)} > {glog.number(self.clip)}) "
             f"by scale factor {glog.number(scale)}",
         )

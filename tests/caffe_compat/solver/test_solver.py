@@ -197,3 +197,18 @@ def test_the_solver_may_go_while_its_nets_stay(case):
     test.forward()
     assert np.isfinite(net.blobs["loss"].data).all()
     assert np.isfinite(test.blobs["loss"].data).all()
+
+
+def test_debug_info_shows_mean_sizes_in_displayed_iterations(case, caplog):
+    solver = case.solver(debug_info=True, display=2)
+    caplog.set_level("INFO", logger="caffe_compat")
+    solver.step(1)
+    shown = [line for line in caplog.messages if line.startswith("    [")]
+    ip = solver.net.blobs["ip"]
+    assert f"    [Forward] Layer ip, top blob ip data: {np.abs(ip.data).mean():g}" in shown
+    assert f"    [Backward] Layer loss, bottom blob ip diff: {np.abs(ip.diff).mean():g}" in shown
+    assert any(line.startswith("    [Backward] Layer conv, param blob 1 diff: ") for line in shown)
+    assert "All net params (data, diff): L1 norm = (" in shown[-1]
+    caplog.clear()
+    solver.step(1)
+    assert not [line for line in caplog.messages if line.startswith("    [")]
