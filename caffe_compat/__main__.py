@@ -15,6 +15,9 @@ __all__ = ["VERBS", "main"]
 
 VERBS = {
     "run": "caffe_compat.tools.run:run",
+    "upgrade_net_proto_binary": "caffe_compat.tools.upgrade_proto:upgrade_net_proto_binary",
+    "upgrade_net_proto_text": "caffe_compat.tools.upgrade_proto:upgrade_net_proto_text",
+    "upgrade_solver_proto_text": "caffe_compat.tools.upgrade_proto:upgrade_solver_proto_text",
 }
 
 
