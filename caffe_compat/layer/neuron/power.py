@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import torch
 
 from caffe_compat.layer.blob import Shape
-from caffe_compat.layer.neuron.neuron import Neuron
+from caffe_compat.layer.neuron.neuron import Gradient, Neuron
 from caffe_compat.layer.registry import register
 
 __all__ = ["AbsVal", "Exp", "Log", "Power"]
@@ -18,7 +18,8 @@ NATURAL = -1  # the schema's way to say that the base is e
 class Power(Neuron):
     """(shift + scale * x) ^ power.
 
-    Where power * scale is 0 the top is a constant, whatever x holds (NaN too), and x gets no gradient.
+    Where power * scale is 0 the top is a constant, whatever x holds (NaN too), and x gets no gradient. Given in place,
+    its gradient is Caffe's wrong one (see neuron.py), with the default power (power * scale)^2 whatever the top's diff.
 
     Bottoms:  x: any shape.
     Tops:     y: the shape of x; NaN where a base below 0 meets a power that is not whole.
@@ -28,7 +29,6 @@ class Power(Neuron):
     """
 
     type = "Power"
-    top_is_free = True
 
     def activate(self, x: torch.Tensor, blobs: Sequence[torch.Tensor], in_place: bool) -> torch.Tensor:
         """The top."""
@@ -39,6 +39,20 @@ class Power(Neuron):
         if power != 1:
             return base.pow(power)
         return base.clone() if base is x and not in_place else base
+
+    def overwritten_gradient(self) -> Gradient:
+        """The square of what Caffe takes for the slope: it is written over the top's diff, then multiplied by it."""
+        return lambda y, grad: self._slope_by_caffe(y).square()
+
+    def _slope_by_caffe(self, y: torch.Tensor) -> torch.Tensor:
+        power, scale, shift = (getattr(self.param.power_param, key) for key in ("power", "scale", "shift"))
+        if power * scale == 0 or power == 1:
+            return torch.full_like(y, power * scale)
+        if power == 2:
+            return power * scale * (scale * y + shift)
+        if shift == 0:
+            return power * (y / y)
+        return power * scale * (y / (scale * y + shift))
 
     @staticmethod
     def _scale_and_shift(x: torch.Tensor, scale: float, shift: float, in_place: bool) -> torch.Tensor:
@@ -81,6 +95,8 @@ class Exp(Neuron):
 class Log(Neuron):
     """The logarithm of shift + scale * x to a base.
 
+    Given in place, its gradient is Caffe's wrong one (see neuron.py).
+
     Bottoms:  x: any shape, shift + scale * x above 0 (else the top is NaN or -inf).
     Tops:     y: the shape of x.
     Params:   log_param.base: above 0 and not 1, or -1 for e; .scale, .shift.
@@ -102,6 +118,12 @@ class Log(Neuron):
         y = (x * param.scale + param.shift).log()
         return y if param.base == NATURAL else y / math.log(param.base)
 
+    def overwritten_gradient(self) -> Gradient:
+        """The square of the slope at the top's value: it is written over the top's diff, then multiplied by it."""
+        param = self.param.log_param
+        slope = param.scale if param.base == NATURAL else param.scale / math.log(param.base)
+        return lambda y, grad: (slope / (param.scale * y + param.shift)).square()
+
 
 @register
 class AbsVal(Neuron):
@@ -109,11 +131,16 @@ class AbsVal(Neuron):
 
     Bottoms:  x: any shape.
     Tops:     y: the shape of x, 0 or more.
+    Raises:   LayerError: given in place.
     Source:   BVLC/caffe src/caffe/layers/absval_layer.cpp.
     """
 
     type = "AbsVal"
-    top_is_free = True
+
+    def setup(self, bottom_shapes: Sequence[Shape]) -> None:
+        """Check that it is not given in place."""
+        if self.given_in_place:
+            raise self.error(f"top '{self.param.top[0]}' is its bottom; it cannot work in place: rename the top")
 
     def activate(self, x: torch.Tensor, blobs: Sequence[torch.Tensor], in_place: bool) -> torch.Tensor:
         """The top."""

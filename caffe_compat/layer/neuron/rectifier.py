@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 
 from caffe_compat.layer.blob import Shape
-from caffe_compat.layer.neuron.neuron import Neuron
+from caffe_compat.layer.neuron.neuron import Gradient, Neuron
 from caffe_compat.layer.registry import register
 from caffe_compat.proto import caffe_pb2 as pb
 
@@ -17,7 +17,8 @@ __all__ = ["ELU", "Clip", "PReLU", "ReLU", "Threshold"]
 class ReLU(Neuron):
     """x where x > 0, negative_slope * x elsewhere.
 
-    The gradient at 0 is negative_slope.
+    The gradient at 0 is negative_slope. Given in place, a negative_slope below 0 has Caffe's wrong gradient (see
+    neuron.py).
 
     Bottoms:  x: any shape.
     Tops:     y: the shape of x.
@@ -35,6 +36,11 @@ class ReLU(Neuron):
         if in_place and slope > 0:  # the sign survives, so autograd can tell the sides apart afterwards
             return F.leaky_relu_(x, slope)
         return F.leaky_relu(x, slope)
+
+    def overwritten_gradient(self) -> Gradient | None:
+        """A slope below 0 makes the top positive on both sides."""
+        slope = self.param.relu_param.negative_slope
+        return None if slope >= 0 else lambda y, grad: torch.where(y > 0, grad, slope * grad)
 
 
 @register
@@ -95,12 +101,17 @@ class ELU(Neuron):
         alpha = self.param.elu_param.alpha
         return F.elu_(x, alpha) if in_place and alpha >= 0 else F.elu(x, alpha)
 
+    def overwritten_gradient(self) -> Gradient | None:
+        """An alpha below 0 makes the top positive on both sides."""
+        alpha = self.param.elu_param.alpha
+        return None if alpha >= 0 else lambda y, grad: torch.where(y > 0, grad, (alpha + y) * grad)
+
 
 @register
 class Clip(Neuron):
     """x, at least min and at most max.
 
-    The gradient passes where min <= x <= max.
+    The gradient passes where min <= x <= max; given in place, everywhere, as in Caffe (see neuron.py).
 
     Bottoms:  x: any shape.
     Tops:     y: the shape of x, min to max.
@@ -110,7 +121,6 @@ class Clip(Neuron):
     """
 
     type = "Clip"
-    top_is_free = True
 
     def setup(self, bottom_shapes: Sequence[Shape]) -> None:
         """Check the range."""
@@ -124,6 +134,10 @@ class Clip(Neuron):
         """The top."""
         return x.clamp(self.param.clip_param.min, self.param.clip_param.max)
 
+    def overwritten_gradient(self) -> Gradient:
+        """Everything: the top is within the range."""
+        return lambda y, grad: grad
+
 
 @register
 class Threshold(Neuron):
@@ -136,7 +150,6 @@ class Threshold(Neuron):
     """
 
     type = "Threshold"
-    top_is_free = True
 
     def activate(self, x: torch.Tensor, blobs: Sequence[torch.Tensor], in_place: bool) -> torch.Tensor:
         """The top."""

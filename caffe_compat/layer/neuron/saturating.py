@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 import torch.nn.functional as F
 
-from caffe_compat.layer.neuron.neuron import Neuron
+from caffe_compat.layer.neuron.neuron import Gradient, Neuron
 from caffe_compat.layer.registry import register
 
 __all__ = ["BNLL", "Sigmoid", "Swish", "TanH"]
@@ -54,7 +54,6 @@ class Swish(Neuron):
     """
 
     type = "Swish"
-    top_is_free = True
 
     def activate(self, x: torch.Tensor, blobs: Sequence[torch.Tensor], in_place: bool) -> torch.Tensor:
         """The top."""
@@ -65,14 +64,19 @@ class Swish(Neuron):
 class BNLL(Neuron):
     """The binomial normal log likelihood, log(1 + exp(x)).
 
+    Given in place, its gradient is Caffe's wrong one (see neuron.py).
+
     Bottoms:  x: any shape.
     Tops:     y: the shape of x, above 0.
     Source:   BVLC/caffe src/caffe/layers/bnll_layer.cpp.
     """
 
     type = "BNLL"
-    top_is_free = True
 
     def activate(self, x: torch.Tensor, blobs: Sequence[torch.Tensor], in_place: bool) -> torch.Tensor:
         """The top; above 50 it is x to the last bit of a double."""
         return F.softplus(x, threshold=50)
+
+    def overwritten_gradient(self) -> Gradient:
+        """The slope at the top's value."""
+        return lambda y, grad: grad * torch.sigmoid(y)
