@@ -9,7 +9,7 @@ from typing import Any
 
 from caffe_compat.errors import NetError
 from caffe_compat.layer.blob import Blob, Shape, check_count
-from caffe_compat.layer.contract import BlobLayer, Layer
+from caffe_compat.layer.contract import BlobLayer, Layer, SourceLayer
 from caffe_compat.layer.registry import create_layer
 from caffe_compat.net.params import ParamTable
 from caffe_compat.proto import caffe_pb2 as pb
@@ -64,6 +64,8 @@ class Node:
                 top.revive_data()
             self.layer.reshape_blobs(self.bottom, self.top)
             return
+        if isinstance(self.layer, SourceLayer) and self._shaped_for is not None:
+            return  # from then on each batch shapes the tops
         shapes = [b.shape for b in self.bottom]
         if shapes != self._shaped_for:
             found = self.layer.reshape(shapes)

@@ -5,6 +5,7 @@ import textwrap
 
 import numpy as np
 import pytest
+from google.protobuf import text_format
 
 from caffe_compat.errors import LayerError
 from caffe_compat.layer import python_layer
@@ -15,6 +16,7 @@ from caffe_compat.layer.python_layer import (
     allow_python_layers,
     import_python_layers_as_caffe,
 )
+from caffe_compat.net.net import Net
 from caffe_compat.proto import caffe_pb2 as pb
 
 
@@ -255,3 +257,43 @@ def test_a_layer_with_its_own_init_gets_the_layer_message(module_file):
     )
     allow_python_layers("halving_init")
     assert Python(param("Halve", "halving_init"), pb.TEST).instance.told == "mine"
+
+
+def net(more: str = "", phase: int = pb.TRAIN, **options) -> Net:
+    text = f"""
+        force_backward: true
+        layer {{ name: 'in' type: 'Input' top: 'x' input_param {{ shape {{ dim: 2 dim: 3 }} }} }}
+        layer {{ name: 'mine' type: 'Python' bottom: 'x' top: 'y' loss_weight: 1
+                 python_param {{ module: '{__name__}' layer: 'Scaled' param_str: '3' }} }}
+        {more}"""
+    return Net(text_format.Parse(text, pb.NetParameter()), phase, **options)
+
+
+def test_in_a_net_it_gives_values_gradients_and_parameters():
+    made = net()
+    made.blobs["x"].data[...] = np.arange(6).reshape(2, 3)
+    assert made.forward()["y"].tolist() == [[0, 6, 12], [18, 24, 30]]
+    made.backward()
+    assert made.blobs["x"].diff.tolist() == [[6] * 3] * 2
+    assert made.params["mine"][0].diff.tolist() == [45]
+    made.params["mine"][0].data[...] = 1
+    made.blobs["x"].reshape(1, 1)
+    made.blobs["x"].data[...] = 5
+    assert made.forward()["y"].tolist() == [[15]]
+
+
+def test_in_a_net_its_tops_reach_the_layers_after_it():
+    made = net("layer { name: 'p' type: 'Power' bottom: 'y' top: 'z' power_param { scale: -1 } }", keep=["z"])
+    for value in (1, 2):
+        made.blobs["x"].data[...] = value
+        assert made.forward()["z"].tolist() == [[-6 * value] * 3] * 2
+
+
+def test_in_a_net_its_state_is_the_nets():
+    text = f"layer {{ name: 'c' type: 'Python' top: 'y' python_param {{ module: '{__name__}' layer: 'Counting' }} }}"
+    made = Net(text_format.Parse(text, pb.NetParameter()), pb.TRAIN)
+    made.forward()
+    assert made.layers_state() == {"c": {"seen": 1}}
+    other = Net(text_format.Parse(text, pb.NetParameter()), pb.TRAIN)
+    other.load_layers_state({"c": {"seen": 41}})
+    assert other.forward()["y"].tolist() == [42]

@@ -8,11 +8,13 @@ import threading
 import lmdb
 import numpy as np
 import pytest
+from google.protobuf import text_format
 from PIL import Image
 
 from caffe_compat.device import generator, set_random_seed
 from caffe_compat.errors import DataError, LayerError
 from caffe_compat.layer.contract import Context
+from caffe_compat.net.net import Net
 from caffe_compat.proto import caffe_pb2 as pb
 
 
@@ -122,6 +124,22 @@ def test_images_of_different_sizes_one_at_a_time(write_db, data_layer):
     for size in [*sizes, sizes[0]]:
         data, _ = layer.forward([], [], Context(pb.TEST, generator()))
         assert data.shape == (1, 3, *size)
+
+
+def test_in_a_net_each_batch_shapes_what_follows_and_reshape_leaves_it(write_db):
+    folder = write_db([datum(picture(0, 4, 5)), datum(picture(1, 6, 3))])
+    text = f"""
+        layer {{ name: 'd' type: 'Data' top: 'x' data_param {{ source: '{folder}' batch_size: 1 backend: LMDB }} }}
+        layer {{ name: 'p' type: 'Power' bottom: 'x' top: 'y' power_param {{ scale: 2 }} }}"""
+    net = Net(text_format.Parse(text, pb.NetParameter()), pb.TEST)
+    assert net.blobs["y"].shape == (1, 3, 4, 5)
+    for i, size in ((0, (4, 5)), (1, (6, 3)), (0, (4, 5))):
+        net.forward()
+        net.reshape()
+        np.testing.assert_array_equal(net.blobs["x"].data[0], picture(i, *size))
+        np.testing.assert_array_equal(net.blobs["y"].data[0], 2.0 * picture(i, *size))
+    assert net.layers_state() == {"d": {"record": 1, "stream": None}}
+    net.close()
 
 
 def test_images_of_different_sizes_with_a_crop(write_db, data_layer, run_layer):
