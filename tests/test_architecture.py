@@ -11,7 +11,18 @@ GENERATED = {"caffe_compat/proto/caffe_pb2.py"}
 
 # Inside caffe_compat a part imports parts of its own level and below. What is not listed is on top: the public names,
 # the verbs, the aliases, Classifier and Detector.
-LEVELS = {"errors": 0, "device": 1, "glog": 1, "proto": 1, "io": 2, "spec": 3, "layer": 4, "net": 5, "solver": 6}
+LEVELS = {
+    "errors": 0,
+    "device": 1,
+    "glog": 1,
+    "parallel": 1,
+    "proto": 1,
+    "io": 2,
+    "spec": 3,
+    "layer": 4,
+    "net": 5,
+    "solver": 6,
+}
 TOP = 7
 MAY_IMPORT = {
     "caffe_compat": {"caffe_compat"},

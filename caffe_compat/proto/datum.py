@@ -6,14 +6,17 @@ src/caffe/util/io.cpp (DecodeDatum), src/caffe/data_transformer.cpp; OpenCV's im
 
 import io
 from math import prod
+from typing import TYPE_CHECKING
 
 import numpy as np
 from google.protobuf.message import DecodeError
-from PIL import Image, ImageOps
 
 from caffe_compat.errors import DataError
 from caffe_compat.proto.blobs import INT_MAX
 from caffe_compat.proto.caffe_pb2 import Datum
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 __all__ = ["array_to_datum", "datum_to_array", "decode_image", "parse_datum"]
 
@@ -107,6 +110,8 @@ def decode_image(data: bytes, color: bool | None = None, source: str = "image") 
     Raises:
         DataError: not a picture, cut off or damaged, or more than 8 bits per channel.
     """
+    from PIL import Image, ImageOps  # slow to import
+
     try:
         with Image.open(io.BytesIO(data)) as image:
             if image.mode.startswith(("I", "F")):
@@ -121,7 +126,7 @@ def decode_image(data: bytes, color: bool | None = None, source: str = "image") 
         raise DataError(f"{source}: {len(data)} bytes cannot be decoded as a picture: {error}") from None
 
 
-def _channels(image: Image.Image, color: bool | None) -> np.ndarray:
+def _channels(image: "Image.Image", color: bool | None) -> np.ndarray:
     """C x H x W in BGR or BGRA."""
     if image.mode in ("1", "L"):
         gray = np.asarray(image.convert("L"))[None]

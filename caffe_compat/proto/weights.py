@@ -14,7 +14,7 @@ import numpy as np
 from google.protobuf.message import Message
 
 from caffe_compat.errors import ParseError, WeightsError
-from caffe_compat.proto import caffe_pb2, hdf5
+from caffe_compat.proto import caffe_pb2
 from caffe_compat.proto.blob_scan import BlobScan
 from caffe_compat.proto.blobs import (
     INT_MAX,
@@ -99,6 +99,8 @@ def read_caffemodel(path: str | os.PathLike[str]) -> list[LayerWeights]:
     source = os.fspath(path)
     buffer = map_file(path, "a caffemodel")
     if is_hdf5(buffer):
+        from caffe_compat.proto import hdf5  # h5py takes its time: only for who has such files
+
         return [LayerWeights(name, "", blobs, diffs=diffs) for name, blobs, diffs in hdf5.read_layers(source)]
     scan = BlobScan(buffer, source, "a caffemodel")
     net = scan.read(NetParameter)
@@ -213,6 +215,8 @@ def write_caffemodel_h5(path: str | os.PathLike[str], layers: Iterable[LayerWeig
     Raises:
         WeightsError: two layers of one name, an impossible shape, or the file cannot be written.
     """
+    from caffe_compat.proto import hdf5
+
     hdf5.write_layers(os.fspath(path), [(layer.name, layer.blobs, layer.diffs) for layer in layers])
 
 
@@ -225,6 +229,8 @@ def read_solverstate(path: str | os.PathLike[str]) -> SolverState:
     source = os.fspath(path)
     buffer = map_file(path, "a solverstate")
     if is_hdf5(buffer):
+        from caffe_compat.proto import hdf5
+
         return SolverState(*hdf5.read_state(source))
     scan = BlobScan(buffer, source, "a solverstate")
     state = scan.read(caffe_pb2.SolverState)
@@ -252,4 +258,6 @@ def write_solverstate_h5(path: str | os.PathLike[str], state: SolverState) -> No
     Raises:
         WeightsError: as for ``write_solverstate``.
     """
+    from caffe_compat.proto import hdf5
+
     hdf5.write_state(os.fspath(path), state.iter, state.learned_net, state.current_step, state.history)

@@ -2,9 +2,8 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import h5py
 import numpy as np
 import torch
 
@@ -14,6 +13,9 @@ from caffe_compat.layer.blob import Shape
 from caffe_compat.layer.contract import Context, SourceLayer
 from caffe_compat.layer.data.random_stream import RandomStream
 from caffe_compat.layer.registry import register
+
+if TYPE_CHECKING:
+    import h5py
 
 __all__ = ["HDF5Data"]
 
@@ -142,6 +144,8 @@ class HDF5Data(SourceLayer):
         return files
 
     def _load(self, index: int) -> list[np.ndarray]:
+        import h5py  # slow to import
+
         path = self._files[index]
         try:
             with h5py.File(path, "r") as file:
@@ -159,7 +163,9 @@ class HDF5Data(SourceLayer):
         return rows
 
     @staticmethod
-    def _read(file: h5py.File, path: str, name: str) -> np.ndarray:
+    def _read(file: "h5py.File", path: str, name: str) -> np.ndarray:
+        import h5py
+
         dataset = file.get(name)
         if not isinstance(dataset, h5py.Dataset):
             raise DataError(f"{path}: has no dataset '{name}', as a top is called; it has {', '.join(file) or 'none'}")

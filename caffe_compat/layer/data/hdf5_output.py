@@ -2,8 +2,8 @@
 
 import os
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-import h5py
 import numpy as np
 import torch
 
@@ -12,6 +12,9 @@ from caffe_compat.layer.blob import Shape
 from caffe_compat.layer.contract import Context, Count, Layer
 from caffe_compat.layer.registry import register
 from caffe_compat.proto.whole_file import replacing
+
+if TYPE_CHECKING:
+    import h5py
 
 __all__ = ["HDF5Output"]
 
@@ -63,6 +66,8 @@ class HDF5Output(Layer):
     ) -> list[torch.Tensor]:
         """Write the rows."""
         if not context.replay:
+            import h5py  # slow to import
+
             rows = [_four_axes(bottom.detach().cpu().float().numpy()) for bottom in bottoms]
             try:
                 if self._begun:
@@ -77,7 +82,7 @@ class HDF5Output(Layer):
             self._begun = True
         return []
 
-    def _append(self, file: h5py.File, rows: Sequence[np.ndarray]) -> None:
+    def _append(self, file: "h5py.File", rows: Sequence[np.ndarray]) -> None:
         for name, values in zip(("data", "label"), rows, strict=True):
             if file[name].shape[1:] != values.shape[1:]:
                 raise DataError(
