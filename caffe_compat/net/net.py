@@ -72,10 +72,8 @@ class Net:
         else:
             param.CopyFrom(read_net(network_file))
         if phase is not None:
-            param.state.phase = phase
-            param.state.level = level
-            param.state.stage.extend(stages or [])
-        elif not param.HasField("state"):
+            param.state.MergeFrom(pb.NetState(phase=pb.Phase.Name(phase), level=level, stage=stages or []))
+        elif level or stages or not param.HasField("state"):
             raise NetError(f"net '{param.name}': no phase given; pass phase=caffe_compat.TRAIN or caffe_compat.TEST")
         self._graph = build_graph(insert_splits(filter_net(param)))
         self._engine = Engine(self._graph, keep)
@@ -116,6 +114,14 @@ class Net:
         for node in self._graph.nodes:
             weights.update({name: w for name, w in zip(node.top_names, node.loss_weights, strict=True) if w})
         return weights
+
+    @property
+    def _blobs(self) -> list[Blob]:
+        return list(self.blobs.values())
+
+    @property
+    def _blob_loss_weights(self) -> list[float]:
+        return list(self.blob_loss_weights.values())
 
     @property
     def learnable_params(self) -> list[Blob]:
@@ -245,7 +251,11 @@ class Net:
 
         Returns:
             Blob name to array, as many in the first axis as were given.
+
+        Raises:
+            NetError: no values were given, or an output has no first axis to join batches along.
         """
+        self._check_batched(kwargs, {*self.outputs, *(blobs or [])})
         collected: dict[str, list[np.ndarray]] = {name: [] for name in {*self.outputs, *(blobs or [])}}
         for batch in self._batches(kwargs):
             for name, values in self._forward_named(batch, blobs).items():
@@ -255,7 +265,20 @@ class Net:
     def forward_backward_all(
         self, blobs: Sequence[str] | None = None, diffs: Sequence[str] | None = None, **kwargs: np.ndarray
     ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-        """Run inputs forward and output diffs backward, a batch at a time; returns all blobs and all diffs."""
+        """Run inputs forward and output diffs backward, a batch at a time.
+
+        Args:
+            blobs: names of blobs to return besides the outputs.
+            diffs: names of blobs whose diffs to return besides the inputs'.
+            kwargs: values for every input blob and, if wanted, diffs for every output blob, by name.
+
+        Returns:
+            Blob name to values, and blob name to diffs, as many in the first axis as were given.
+
+        Raises:
+            NetError: as for ``forward_all``.
+        """
+        self._check_batched(kwargs, {*self.outputs, *(blobs or []), *(diffs or [])})
         all_blobs: dict[str, list[np.ndarray]] = {name: [] for name in {*self.outputs, *(blobs or [])}}
         all_diffs: dict[str, list[np.ndarray]] = {name: [] for name in {*self.inputs, *(diffs or [])}}
         forwards = self._batches({name: kwargs[name] for name in self.inputs if name in kwargs})
@@ -278,9 +301,20 @@ class Net:
             self._fill(values, self.inputs, "Input blob arguments do not match net inputs.", "data")
         return self.forward(blobs=blobs)
 
+    def _check_batched(self, given: Mapping[str, np.ndarray], collected: Collection[str]) -> None:
+        known = [*self.inputs, *self.outputs]
+        if not given or not set(given) <= set(known):
+            raise NetError(
+                f"a run over batches was given values for {', '.join(given) or 'nothing'}; "
+                f"give values for the inputs ({', '.join(self.inputs) or 'none'})"
+            )
+        for name in collected:
+            if not self._blob(name).shape:
+                raise NetError(f"blob '{name}' is a single value, which batches cannot be joined along; use forward()")
+
     def _batches(self, given: Mapping[str, np.ndarray]) -> Iterator[dict[str, np.ndarray]]:
         if not given:
-            return
+            return  # nothing in this direction: the other one sets the number of batches
         total = len(next(iter(given.values())))
         size = self.blobs[next(iter(given))].shape[0]
         for begin in range(0, total, size):
@@ -319,6 +353,10 @@ class Net:
             WeightsError: nothing was copied; the message names the layer, both shapes and what to do.
         """
         weights_io.load(self._graph, path)
+
+    def load_hdf5(self, path: Path) -> None:
+        """Copy weights from an HDF5 caffemodel; ``copy_from`` tells the form by itself."""
+        self.copy_from(path)
 
     def share_with(self, other: "Net") -> None:
         """Make parameters one with those of another net's layers of the same name."""
@@ -391,6 +429,8 @@ def _constructor_forms(
         weights = rest.pop(0)
     if rest:
         raise NetError(f"Net takes at most 5 positional arguments; {len(rest)} more were given")
+    if isinstance(stages, str):
+        raise NetError(f"stages is the text {stages!r}; give a list of names: stages=[{stages!r}]")
     if phase is not None and phase not in pb.Phase.values():
         raise NetError(f"phase {phase!r} is neither caffe_compat.TRAIN (0) nor caffe_compat.TEST (1)")
     return phase, level, stages, weights
