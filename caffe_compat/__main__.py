@@ -14,6 +14,7 @@ from caffe_compat.errors import CaffeError
 __all__ = ["VERBS", "main"]
 
 VERBS = {
+    "convert": "caffe_compat.tools.convert:convert",
     "run": "caffe_compat.tools.run:run",
     "upgrade_net_proto_binary": "caffe_compat.tools.upgrade_proto:upgrade_net_proto_binary",
     "upgrade_net_proto_text": "caffe_compat.tools.upgrade_proto:upgrade_net_proto_text",
