@@ -89,7 +89,7 @@ class NCCL:
         raise _refused()
 
     @staticmethod
-    def new_uid() -> str:
+    def new_uid() -> bytes:
         """Would begin a group of solvers."""
         raise _refused()
 

@@ -17,6 +17,7 @@ LEVELS = {
     "glog": 1,
     "parallel": 1,
     "proto": 1,
+    "pictures": 1,
     "io": 2,
     "spec": 3,
     "layer": 4,
