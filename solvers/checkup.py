@@ -1,0 +1,212 @@
+"""The check before training: data, labels, weights, rates, and what the run will cost.
+
+It answers what most often goes wrong: labels out of range, weights that were never loaded, Deconvolutions left at zero,
+rates of 1e-10 that look like a mistake.
+"""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from caffe_compat.device import device
+from caffe_compat.layer.blob import Shape
+from caffe_compat.net.net import Net
+from caffe_compat.proto.caffe_pb2 import TRAIN, NetParameter
+from data_prep.labels import VOID
+from nets.surgery import Report
+from solvers.datasets import Split, Splits
+from solvers.initial import find_stuck, interpolated_layers
+from solvers.recipe import Recipe
+
+__all__ = ["Checkup", "Cost", "cost_of_step", "examine"]
+
+_SAMPLES = 25  # images of each split that are opened
+_BASE_BYTES = 350e6  # Python, torch and its libraries
+
+
+@dataclass
+class Checkup:
+    """What was found: lines to print, and the faults that forbid a start."""
+
+    lines: list[str] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+
+    def say(self, title: str, text: str) -> None:
+        """Add a line."""
+        self.lines.append(f"  {title:<9} {text}")
+
+    def __str__(self) -> str:
+        return "\n".join([*self.lines, *(f"  FAULT     {fault}" for fault in self.faults)])
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one iteration takes.
+
+    Attributes:
+        flop: floating point operations of forward and backward.
+        bytes: memory at its peak, this process included.
+        seconds: time, at the rate that one convolution reached here just now.
+    """
+
+    flop: float
+    bytes: float
+    seconds: float
+
+
+def examine(
+    recipe: Recipe,
+    net: Net,
+    param: NetParameter,
+    splits: Splits,
+    report: Report | None,
+    origin: str,
+    iterations: int,
+) -> Checkup:
+    """Look everything over before the first iteration.
+
+    Args:
+        recipe: what is about to run.
+        net: the train net, with its starting weights.
+        param: its message.
+        splits: the data.
+        report: what surgery did; None if the weights did not come from a file.
+        origin: where the weights came from, for the message.
+        iterations: how many are planned.
+    """
+    found = Checkup()
+    sizes, counted = _check_data(found, splits)
+    _check_weights(found, net, report, origin)
+    labelled = float(np.mean(counted)) if counted else 0.0
+    _tell_rates(found, recipe, net, labelled)
+    if sizes:
+        height, width = (int(np.median([size[axis] for size in sizes])) for axis in (0, 1))
+        cost = cost_of_step(param, (1, 3, height, width))
+        images = int(recipe.settings.get("iter_size", 1))
+        total = cost.seconds * iterations * images
+        found.say("memory", f"about {cost.bytes / 1e9:.1f} GB at {height} x {width}")
+        found.say("time", f"about {cost.seconds * images:.2f} s an iteration, {_span(total)} for {iterations:,}")
+    return found
+
+
+def _check_data(found: Checkup, splits: Splits) -> tuple[list[Shape], list[int]]:
+    """Say the splits' sizes and open some of their pairs; a faulty one is an error of the data's own."""
+    sizes: list[Shape] = []
+    counted: list[int] = []
+    for role, split in (("train", splits.train), ("test", splits.test)):
+        known = split.published_size
+        compared = "" if known is None else f" (published: {known}{'' if known == len(split.ids) else ', DIFFERS'})"
+        found.say(role, f"{len(split.ids)} images, {split.folder.title} {split.name}{compared}")
+        values: set[int] = set()
+        for pair in _some_pairs(split):
+            values.update(np.unique(pair).tolist())
+            sizes.append(pair.shape)
+            counted.append(int((pair != VOID).sum()))
+        classes = sorted(values - {VOID})
+        seen = f"{classes[0]} to {classes[-1]}" if classes else "none"
+        void = "void (255)" if VOID in values else "no void"
+        found.say("labels", f"classes {seen} and {void} in {min(_SAMPLES, len(split.ids))} opened; all within range")
+    return sizes, counted
+
+
+def _some_pairs(split: Split) -> Iterator[np.ndarray]:
+    step = max(1, len(split.ids) // _SAMPLES)
+    for image_id in split.ids[::step][:_SAMPLES]:
+        yield split.folder.read_pair(image_id).label
+
+
+def _check_weights(found: Checkup, net: Net, report: Report | None, origin: str) -> None:
+    found.say("weights", origin)
+    if report is not None:
+        found.say("", f"{len(report.copied)} blobs copied, {len(report.coerced)} coerced, {len(report.dropped)} dropped")
+        found.lines.extend(f"            {transfer}" for transfer in report.dropped)
+        uncovered = [name for name in report.untouched if name not in interpolated_layers(net)]
+        if uncovered:
+            found.say("", f"not in the file: {', '.join(uncovered)}")
+    found.say("fixed", f"interpolation: {', '.join(interpolated_layers(net)) or 'none'}")
+    stuck = find_stuck(net)
+    if stuck.waiting:
+        found.say("zero", f"{', '.join(stuck.waiting)}: start at zero and learn from there, as released")
+    if stuck.silent:
+        found.faults.append(
+            f"Deconvolution at zero weights: {', '.join(stuck.silent)}; all scores would be 0 for ever. "
+            "Set them with nets.surgery.interp"
+        )
+    if stuck.stuck:
+        found.faults.append(
+            f"zero weights that can never learn, for all above them is zero too: {', '.join(stuck.stuck)}. "
+            "Give weights with --init (a caffemodel that has these layers)"
+        )
+
+
+def _tell_rates(found: Checkup, recipe: Recipe, net: Net, labelled: float) -> None:
+    rate, momentum = float(recipe.settings["base_lr"]), float(recipe.settings["momentum"])
+    normalized = any(
+        layer.param.loss_param.normalize or layer.param.loss_param.HasField("normalization")
+        for layer in net.layers
+        if layer.type == "SoftmaxWithLoss"
+    )
+    per_pixel = rate if normalized else rate * labelled
+    kind = "mean over pixels" if normalized else "sum over pixels"
+    found.say(
+        "rate",
+        f"base_lr {rate:g} on the {kind} = {per_pixel:.2g} on the mean over {labelled:,.0f} labelled pixels; "
+        f"with momentum {momentum:g} steps add up to {per_pixel / (1 - momentum):.2g}",
+    )
+
+
+def cost_of_step(param: NetParameter, shape: Shape) -> Cost:
+    """Estimate an iteration of a net on one image.
+
+    Args:
+        param: the train net; its data layers are replaced by inputs of ``shape`` and of one label per pixel.
+        shape: N x 3 x H x W.
+    """
+    fed = NetParameter()
+    fed.CopyFrom(param)
+    del fed.layer[:]
+    for layer in param.layer:
+        if layer.bottom:
+            fed.layer.add().CopyFrom(layer)
+        elif not any(made.name == "data" for made in fed.layer):
+            for name, dims in (("data", shape), ("label", (shape[0], 1, *shape[2:]))):
+                made = fed.layer.add(name=name, type="Input", top=[name])
+                made.input_param.shape.add(dim=dims)
+    net = Net(fed, phase=TRAIN)
+    flop = activations = 0.0
+    for layer in net.layers:
+        tops = [net.blobs[name] for name in net.top_names[layer.name]]
+        if net.top_names[layer.name] != net.bottom_names[layer.name] and layer.type not in ("Split", "Crop", "Input"):
+            activations += sum(top.count for top in tops) * 4
+        if layer.type == "Convolution":
+            flop += 2.0 * tops[0].count * layer.blobs[0].count / layer.blobs[0].shape[0]
+        elif layer.type == "Deconvolution":
+            bottom = net.blobs[net.bottom_names[layer.name][0]]
+            flop += 2.0 * bottom.count * layer.blobs[0].count / layer.blobs[0].shape[0]
+    weights = sum(blob.count for blob in net.learnable_params) * 4 * 3  # values, gradients, momentum
+    flop *= 3  # forward, gradient of the bottoms, gradient of the weights
+    return Cost(flop, _BASE_BYTES + weights + 1.3 * activations, flop / _flop_per_second())
+
+
+def _flop_per_second() -> float:
+    """What a 3 x 3 convolution of 128 channels on 96 x 96 reaches here, median of 3."""
+    x = torch.ones(1, 128, 96, 96, device=device())
+    weight = torch.ones(128, 128, 3, 3, device=device())
+    times = []
+    with torch.no_grad():
+        for _ in range(4):
+            begin = time.perf_counter()
+            float(F.conv2d(x, weight, padding=1)[0, 0, 0, 0])  # reading a value waits for the device
+            times.append(time.perf_counter() - begin)
+    return 2.0 * 128 * 128 * 9 * 96 * 96 / float(np.median(times[1:]))
+
+
+def _span(seconds: float) -> str:
+    for unit, size in (("days", 86400.0), ("hours", 3600.0), ("minutes", 60.0)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds:.0f} seconds"

@@ -1,0 +1,108 @@
+"""Starting weights: from a file through surgery, interpolation set, and what cannot learn found before it costs hours."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from caffe_compat.net.net import Net
+from caffe_compat.proto.caffe_pb2 import LayerParameter
+from caffe_compat.proto.weights import read_caffemodel
+from nets.surgery import Report, interp, transplant
+
+__all__ = ["StuckLayers", "WeightsFile", "find_stuck", "interpolated_layers", "start_from"]
+
+
+@dataclass(frozen=True)
+class _Stored:
+    """A blob of a file, as surgery reads it."""
+
+    data: np.ndarray
+
+
+class WeightsFile:
+    """A caffemodel as something that surgery can take weights from.
+
+    Args:
+        path: binary or HDF5.
+
+    Raises:
+        WeightsError: it cannot be read.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.params: Mapping[str, Sequence[_Stored]] = {
+            layer.name: [_Stored(blob) for blob in layer.blobs if blob is not None]
+            for layer in read_caffemodel(path)
+            if layer.blobs
+        }
+
+
+def interpolated_layers(net: Net) -> list[str]:
+    """The Deconvolutions that the solver does not touch: they interpolate, or they are silent."""
+    return [
+        layer.name
+        for layer in net.layers
+        if layer.type == "Deconvolution" and layer.param.param and layer.param.param[0].lr_mult == 0
+    ]
+
+
+def start_from(net: Net, path: str | os.PathLike[str]) -> Report:
+    """Copy a file's weights into the layers of the same names, then set the interpolation.
+
+    Fully-connected weights become convolutions where the counts are equal.
+
+    Raises:
+        WeightsError: the file cannot be read.
+    """
+    report = transplant(net, WeightsFile(path), echo=None)
+    interp(net, interpolated_layers(net))
+    return report
+
+
+@dataclass(frozen=True)
+class StuckLayers:
+    """Layers whose weights are all zero.
+
+    Attributes:
+        waiting: zero now, and they will learn: the way from them to the loss is open (score layers at their start).
+        stuck: zero for good: another silent layer stands between them and the loss, so no gradient comes.
+        silent: interpolating Deconvolutions at zero, which nothing will ever change.
+    """
+
+    waiting: list[str]
+    stuck: list[str]
+    silent: list[str]
+
+    @property
+    def hopeless(self) -> list[str]:
+        """Those that must be mended before training."""
+        return [*self.silent, *self.stuck]
+
+
+def find_stuck(net: Net) -> StuckLayers:
+    """Look for layers that are at zero weights and say which of them can still learn."""
+    zero = {
+        layer.name
+        for layer in net.layers
+        if layer.type in ("Convolution", "Deconvolution", "InnerProduct") and not layer.blobs[0].tensor().any()
+    }
+    frozen = set(interpolated_layers(net))
+    open_blobs: set[str] = set()  # those from which a gradient can come back
+    reached: dict[str, bool] = {}
+    for layer in reversed(net.layers):
+        open_above = layer.is_loss or any(top in open_blobs for top in net.top_names[layer.name])
+        reached[layer.name] = open_above
+        if open_above and layer.name not in zero:
+            open_blobs.update(_differentiated(layer.param, net.bottom_names[layer.name]))
+    return StuckLayers(
+        waiting=[n for n in net.params if n in zero - frozen and reached[n]],
+        stuck=[n for n in net.params if n in zero - frozen and not reached[n]],
+        silent=[n for n in net.params if n in zero & frozen],
+    )
+
+
+def _differentiated(param: LayerParameter, bottoms: Sequence[str]) -> Sequence[str]:
+    """The bottoms that a layer gives a gradient to."""
+    return bottoms[:1] if param.type in ("Crop", "SoftmaxWithLoss") else bottoms

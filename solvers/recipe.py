@@ -1,0 +1,70 @@
+"""What a recipe says: one training of the paper, as data.
+
+A recipe is a file of ``solvers/recipes/`` that defines ``RECIPE`` and whose docstring gives the command, the device, the
+hours and the expected result. ``solve.py MODEL`` runs it; ``solve.py --list`` shows all.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from caffe_compat.proto.caffe_pb2 import SolverParameter
+
+__all__ = ["RELEASED_SETTINGS", "Recipe"]
+
+RELEASED_SETTINGS: Mapping[str, float | int | str | bool] = {
+    "test_iter": 736,
+    "test_interval": 999999999,
+    "display": 20,
+    "average_loss": 20,
+    "lr_policy": "fixed",
+    "momentum": 0.99,
+    "weight_decay": 0.0005,
+    "snapshot": 4000,
+    "snapshot_prefix": "snapshot/train",
+    "test_initialization": False,
+    "iter_size": 1,
+    "max_iter": 100000,
+}
+"""Solver settings that the released VOC solvers share; a recipe gives base_lr and what differs."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One training.
+
+    Args:
+        model: name in nets.catalogue.
+        settings: solver fields, without nets; equal to the released solver.prototxt.
+        iterations: how many the released solve.py steps.
+        begins_from: the recipe whose result it starts from; None: an ILSVRC classifier.
+        ilsvrc: that classifier's caffemodel, as published.
+        score_every: iterations between scorings on the test split.
+        notes: defects of the release that matter here, and what we do about each.
+    """
+
+    model: str
+    settings: Mapping[str, float | int | str | bool]
+    iterations: int = 100000
+    begins_from: str | None = None
+    ilsvrc: str = "VGG_ILSVRC_16_layers.caffemodel"
+    score_every: int = 4000
+    notes: tuple[str, ...] = field(default_factory=tuple)
+
+    def solver(self, train_file: str | None = None, test_file: str | None = None) -> SolverParameter:
+        """The solver message.
+
+        Args:
+            train_file: path of the train net; None leaves the nets to the caller, and with them test_iter.
+            test_file: path of the test net.
+        """
+        param = SolverParameter()
+        if train_file is not None and test_file is not None:
+            param.train_net = train_file
+            param.test_net.append(test_file)
+        for name, value in self.settings.items():
+            if name == "test_iter":
+                if test_file is not None:
+                    param.test_iter.append(int(value))
+            else:
+                setattr(param, name, value)
+        return param

@@ -1,0 +1,81 @@
+"""What a run leaves to look at: losses and scores as tables, and the learning curve as a picture."""
+
+import csv
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from caffe_compat.proto.whole_file import replacing
+
+__all__ = ["Table", "learning_curve"]
+
+
+class Table:
+    """A CSV file that grows by a row at a time; one that is there already goes on.
+
+    Args:
+        path: the file; its folder must exist.
+        columns: names, the first being ``iteration``.
+        until: rows of this iteration and later ones, left from a run that went further, are dropped.
+    """
+
+    def __init__(self, path: Path, columns: Sequence[str], until: int = 0) -> None:
+        self.path = path
+        self.columns = list(columns)
+        kept = [row for row in self._read() if int(row["iteration"]) < until]
+        with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, self.columns)
+            writer.writeheader()
+            writer.writerows(kept)
+
+    def _read(self) -> list[dict[str, str]]:
+        if not self.path.exists():
+            return []
+        with self.path.open(newline="", encoding="utf-8") as file:
+            return [row for row in csv.DictReader(file) if set(row) == set(self.columns) and None not in row.values()]
+
+    def add(self, row: Mapping[str, float]) -> None:
+        """Append one row."""
+        with self.path.open("a", newline="", encoding="utf-8") as file:
+            csv.DictWriter(file, self.columns).writerow(row)
+
+    def column(self, name: str) -> np.ndarray:
+        """A column's values, float64."""
+        return np.array([float(row[name]) for row in self._read()])
+
+
+def learning_curve(path: Path, stages: Mapping[str, tuple[Table, Table]]) -> None:
+    """Draw loss per pixel and mean IU against the iteration, one colour per stage, one stage after another.
+
+    Args:
+        path: a PNG.
+        stages: model name -> its tables of losses (iteration, loss_per_pixel) and of scores (iteration, mean_iu).
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 4.5), layout="constrained")
+    FigureCanvasAgg(figure)
+    left = figure.subplots()
+    right = left.twinx()
+    begin = 0.0
+    for index, (name, (losses, scores)) in enumerate(stages.items()):
+        x, y = losses.column("iteration"), losses.column("loss_per_pixel")
+        if not x.size:
+            continue
+        colour = f"C{index}"
+        width = max(1, len(y) // 40)
+        smooth = np.convolve(np.pad(y, (width - 1, 0), mode="edge"), np.ones(width) / width, mode="valid")
+        left.plot(begin + x, y, color=colour, alpha=0.2, linewidth=0.8)
+        left.plot(begin + x, smooth, color=colour, label=f"{name}: loss")
+        right.plot(
+            begin + scores.column("iteration"), scores.column("mean_iu"), "o--", color=colour, label=f"{name}: mean IU"
+        )
+        begin += float(x[-1]) + 1
+    left.set(xlabel="iteration", ylabel="loss per labelled pixel", ylim=(0, None))
+    right.set(ylabel="mean IU on held-out images", ylim=(0, 1))
+    handles = [*left.get_legend_handles_labels()[0], *right.get_legend_handles_labels()[0]]
+    left.legend(handles=handles, loc="center right", fontsize="small")
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=120)

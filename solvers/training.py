@@ -1,0 +1,250 @@
+"""One training: from a recipe, a data folder and starting weights to snapshots, scores and a learning curve.
+
+    WORKDIR/MODEL/
+        train.prototxt, val.prototxt, solver.prototxt   what was run
+        snapshot/train_iter_N.caffemodel, .solverstate   as Caffe writes them; .resume: data position, random states
+        train.log                                        Caffe's log lines, for parse_log
+        losses.csv, scores.csv, learning_curve.png       to look at
+        lists/, lmdb/                                    what was read
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+from tqdm import tqdm
+
+from caffe_compat import glog
+from caffe_compat.device import set_random_seed
+from caffe_compat.errors import SolverError, WeightsError
+from caffe_compat.net.net import Net
+from caffe_compat.proto.caffe_pb2 import TEST, NetParameter, SolverParameter
+from caffe_compat.proto.text import write_text
+from caffe_compat.solver import SGDSolver, apply_extra, load_extra, save_extra
+from data_prep.labels import VOID
+from nets.catalogue import DEPLOY_FILE, Model, lookup
+from nets.surgery import Report
+from solvers.checkup import Checkup, examine
+from solvers.datasets import Splits
+from solvers.initial import interpolated_layers, start_from
+from solvers.metrics import Scores
+from solvers.recipe import Recipe
+from solvers.report import Table, learning_curve
+from solvers.score import print_scores, score
+
+__all__ = ["Training", "Workplace", "latest_snapshot", "weights_of"]
+
+_METRICS = ("pixel_accuracy", "mean_accuracy", "mean_iu", "fw_iu")
+
+
+@dataclass(frozen=True)
+class Workplace:
+    """What a training is run with, whatever the recipe.
+
+    Args:
+        splits: the data.
+        folder: WORKDIR; each model has a folder in it.
+        read: ``files`` or ``lmdb``.
+        seed: of data order, Dropout and fillers.
+        snapshot_every: iterations between snapshots; None: the recipe's.
+        width: fraction of the channels, for thin copies.
+        change_net: a last change to train and test nets (the demo's fillers and loss normalisation).
+    """
+
+    splits: Splits
+    folder: Path
+    read: str = "files"
+    seed: int = 1337
+    snapshot_every: int | None = None
+    width: float = 1
+    change_net: Callable[[NetParameter], None] | None = None
+
+
+class _RecipeSolver(SGDSolver):
+    """Caffe's SGD, whose snapshots come with what a bit-equal resume needs."""
+
+    def snapshot(self) -> tuple[str, str]:
+        written = super().snapshot()
+        save_extra(self)
+        return written
+
+
+def latest_snapshot(folder: Path) -> Path | None:
+    """The solver state of the highest iteration in a model's folder; None if there is none."""
+    found = {int(m[1]): path for path in (folder / "snapshot").glob("train_iter_*.solverstate") if (m := _numbered(path))}
+    return found[max(found)] if found else None
+
+
+def _numbered(path: Path) -> re.Match[str] | None:
+    return re.fullmatch(r"train_iter_(\d+)\.solverstate", path.name)
+
+
+def weights_of(state: Path) -> Path:
+    """The caffemodel that was written beside a solver state."""
+    return state.with_suffix(".caffemodel")
+
+
+class Training:
+    """A recipe, set up: nets built, weights in place, nothing run yet.
+
+    Args:
+        recipe: what to run.
+        workplace: what to run it with.
+        iterations: how many; None: the recipe's.
+        weights: a caffemodel to start from; None leaves the fillers' values.
+        resume: go on from the latest snapshot in the model's folder.
+
+    Raises:
+        SolverError: there is a snapshot and ``resume`` was not asked for, or the other way round.
+        WeightsError, DataError, NetError: weights, data or net are faulty.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        workplace: Workplace,
+        iterations: int | None = None,
+        weights: Path | None = None,
+        resume: bool = False,
+    ) -> None:
+        self.recipe = recipe
+        self.workplace = workplace
+        self.iterations = recipe.iterations if iterations is None else iterations
+        self.model: Model = lookup(recipe.model)
+        self.folder = workplace.folder / recipe.model
+        state = latest_snapshot(self.folder)
+        self._check_folder(state, resume)
+        (self.folder / "snapshot").mkdir(parents=True, exist_ok=True)
+        set_random_seed(workplace.seed)
+        with glog.log_to_file(self.folder / "train.log"):
+            train, test = self._write_nets()
+            self.solver = _RecipeSolver(self._settings(train), keep=["label"])
+            self.test_net = Net(test, phase=TEST, keep=["score", "label", "loss"])
+            self.test_net.share_with(self.solver.net)
+            self.report, self.origin = self._start(state, weights)
+        self.losses = Table(self.folder / "losses.csv", ["iteration", "loss", "loss_per_pixel"], self.solver.iter)
+        self.scores = Table(self.folder / "scores.csv", ["iteration", *_METRICS], self.solver.iter)
+
+    def _check_folder(self, state: Path | None, resume: bool) -> None:
+        if state is not None and not resume:
+            raise SolverError(
+                f"'{self.folder}' holds a training already ({state.name}); --resume goes on with it, "
+                "another --workdir begins anew"
+            )
+        if state is None and resume:
+            raise SolverError(
+                f"--resume: '{self.folder / 'snapshot'}' holds no train_iter_N.solverstate; leave --resume out to begin, "
+                "or name the --workdir that the interrupted run used"
+            )
+
+    def _write_nets(self) -> tuple[NetParameter, NetParameter]:
+        work, splits, mean = self.workplace, self.workplace.splits, self.model.mean_bgr
+        nets = self.model.prototxts(
+            train_source=splits.train.source(work.read, self.folder, mean, work.seed),
+            test_source=splits.test.source(work.read, self.folder, mean, work.seed),
+            classes=splits.train.folder.classes,
+            width=work.width,
+        )
+        for name, net in nets.items():
+            if work.change_net is not None and name != DEPLOY_FILE:
+                work.change_net(net)
+            write_text(self.folder / name, net)
+        solver = self.recipe.solver(self.model.train_file, self.model.test_file)
+        write_text(self.folder / "solver.prototxt", solver)
+        return nets[self.model.train_file], nets[self.model.test_file]
+
+    def _settings(self, train: NetParameter) -> SolverParameter:
+        """The recipe's, with the net in the message; snapshots are taken by ``run``, between steps."""
+        param = self.recipe.solver()
+        param.train_net_param.CopyFrom(train)
+        param.ClearField("test_interval")
+        param.ClearField("test_initialization")
+        param.max_iter = self.iterations
+        param.snapshot = 0
+        param.snapshot_prefix = str(self.folder / "snapshot" / "train")
+        param.random_seed = self.workplace.seed
+        return param
+
+    def _start(self, state: Path | None, weights: Path | None) -> tuple[Report | None, str]:
+        if state is not None:
+            self.solver.restore(state)
+            extra = state.with_suffix(".resume")
+            if not extra.exists():
+                return None, f"{state.name}, without {extra.name}: data begins anew, as Caffe's restore"
+            apply_extra(self.solver, load_extra(extra))
+            return None, f"{state.name}, with data position and random states"
+        if weights is None:
+            interpolated = interpolated_layers(self.solver.net)
+            if interpolated and self.workplace.change_net is None:
+                return None, "none given: all layers at their fillers"
+            return None, "fillers"
+        report = start_from(self.solver.net, weights)
+        if not report.copied and not report.coerced:
+            raise WeightsError(f"{weights}: none of its layers is in {self.recipe.model}; is it another net's?")
+        return report, str(weights)
+
+    def check(self) -> Checkup:
+        """Look everything over; see ``solvers.checkup``."""
+        left = max(0, self.iterations - self.solver.iter)
+        net, param = self.solver.net, self.solver.param.train_net_param
+        return examine(self.recipe, net, param, self.workplace.splits, self.report, self.origin, left)
+
+    # -- running -------------------------------------------------------------------------------------------------------
+
+    def run(self, score_every: int | None = None, progress: bool = True) -> Scores | None:
+        """Train to the end, scoring on the way and at the end.
+
+        Args:
+            score_every: iterations between scorings; None: the recipe's; 0: none at all.
+            progress: show bars on stderr.
+
+        Returns:
+            The last scores; None if stopped by a signal or never scored.
+        """
+        solver, every = self.solver, self.recipe.score_every if score_every is None else score_every
+        snapshot_every = self.workplace.snapshot_every or int(self.recipe.settings["snapshot"])
+        solver.handle_signals("stop", "snapshot")
+        scores: Scores | None = None
+        with (
+            glog.log_to_file(self.folder / "train.log"),
+            tqdm(total=self.iterations, initial=solver.iter, desc=self.recipe.model, disable=not progress) as bar,
+        ):
+            solver.add_callback(lambda: None, lambda: self._note(bar))
+            while solver.iter < self.iterations:
+                marks = [self.iterations, _next(solver.iter, snapshot_every)]
+                solver.step(min([*marks, *([_next(solver.iter, every)] if every else [])]) - solver.iter)
+                done = solver.iter == self.iterations
+                if done or solver.iter % snapshot_every == 0 or solver.requested_early_exit:
+                    solver.snapshot()
+                if solver.requested_early_exit:
+                    click.echo(f"{self.recipe.model}: stopped at iteration {solver.iter}; --resume goes on from here")
+                    return None
+                if every and (done or solver.iter % every == 0):
+                    scores = self.score(progress)
+        learning_curve(self.folder / "learning_curve.png", {self.recipe.model: (self.losses, self.scores)})
+        return scores
+
+    def _note(self, bar: tqdm) -> None:
+        """After a backward: the row of the loss, and the bar."""
+        solver = self.solver
+        pixels = int((solver.net.blobs["label"].tensor() != VOID).sum())
+        normalized = any(layer.param.loss_param.normalize for layer in solver.net.layers if layer.is_loss)
+        per_pixel = solver.loss if normalized else solver.loss / max(1, pixels)
+        self.losses.add({"iteration": solver.iter, "loss": solver.loss, "loss_per_pixel": per_pixel})
+        bar.set_postfix_str(f"loss/pixel {per_pixel:.4f}, loss {solver.loss:.4g}, lr {self.recipe.settings['base_lr']:g}")
+        bar.update(1)
+
+    def score(self, progress: bool = True, save_dir: Path | None = None) -> Scores:
+        """Score the present weights on the test split and note the result."""
+        scores = score(self.test_net, self.workplace.splits.test.ids, save_dir=save_dir, progress=progress)
+        print_scores(scores, self.solver.iter, echo=tqdm.write)
+        row = {name: float(getattr(scores, name)) for name in _METRICS}
+        self.scores.add({"iteration": self.solver.iter, **row})
+        return scores
+
+
+def _next(now: int, every: int) -> int:
+    """The first multiple of ``every`` after now."""
+    return (now // every + 1) * every
