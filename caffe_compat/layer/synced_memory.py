@@ -167,7 +167,8 @@ class SyncedMemory:
             held = self.tensor(shape, where)
             if self._host is None or self._host.data_ptr() != held.data_ptr():
                 if not held.is_contiguous() or held.untyped_storage().nbytes() != held.nbytes:
-                    held = held.clone(memory_format=torch.contiguous_format)  # a view of another blob's memory
+                    held = held.clone(memory_format=torch.contiguous_format)  # or it is a view of another's memory
+                    self.generation = next(_clock)  # graphs over the old memory will not see what is written here
                 self._tensor, self._host, root = held, held.view(-1), None
             if root is None:
                 root = self._host.numpy()

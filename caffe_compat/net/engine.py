@@ -83,6 +83,8 @@ class Engine:
             if unknown:
                 raise NetError(f"keep names no blob of the net: {', '.join(unknown)}; blobs: {', '.join(graph.blobs)}")
             self._kept = {graph.blobs[name] for name in [*keep, *graph.inputs]}
+        else:
+            self._share_split_memory()
         self._records: dict[int, _Record] = {}
         self._overwritten: dict[int, Tensor] = {}  # bottom 0 of an in-place layer that begins a segment
         self._seeded: dict[Blob, Shape] = {}
@@ -90,6 +92,13 @@ class Engine:
         self._last_use = self._last_write | {blob: node.index for node in self.nodes for blob in node.bottom}
         for node in self.nodes:
             self._seed_losses(node)
+
+    def _share_split_memory(self) -> None:
+        """Make a Split's tops one memory with its bottom, as Caffe's are: writes to the bottom reach the consumers."""
+        for node in self.nodes:
+            if node.layer.type == "Split":
+                for top in node.top:
+                    top.share_data(node.bottom[0])
 
     # -- forward -------------------------------------------------------------------------------------------------------
 

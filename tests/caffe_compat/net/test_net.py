@@ -334,7 +334,7 @@ class Failing(caffe_compat.Layer):
 @pytest.mark.parametrize("method", ["setup", "reshape", "forward", "backward"])
 def test_a_python_layers_exception_surfaces_unchanged(make_net, monkeypatch, method):
     monkeypatch.setitem(sys.modules, "failing_for_test_net", sys.modules[__name__])
-    python = "python_param { module: 'failing_for_test_net' layer: 'Failing' param_str: '%s' } }" % method
+    python = f"python_param {{ module: 'failing_for_test_net' layer: 'Failing' param_str: '{method}' }} }}"
     text = TEXT + "layer { name: 'py' type: 'Python' bottom: 'z' top: 'py' " + python
 
     def run() -> None:

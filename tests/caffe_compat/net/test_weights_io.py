@@ -189,7 +189,7 @@ def test_share_with_refuses_other_shapes_and_changes_nothing(make_net, fill_net)
     other = fill_net(make_net(TEXT.replace("num_output: 5", "num_output: 6")), seed=1)
     with pytest.raises(
         WeightsError,
-        match=r"layer 'ip' cannot share its parameters: here \[\(5, 12\), \(5,\)\], in the other net \[\(6, 12\), \(6,\)\]",
+        match=r"layer 'ip' cannot share its parameters: here \[\(5, 12\), \(5,\)\], in the other net \[\(6, 12\), ",
     ):
         net.share_with(other)
     assert_equal(net, before)
