@@ -10,6 +10,8 @@ from typing import Any
 
 from caffe_compat.aliases import AliasError, install_as_caffe
 from caffe_compat.aliases import old_module as _old_module
+from caffe_compat.classifier import Classifier
+from caffe_compat.detector import Detector
 from caffe_compat.device import set_device, set_mode_cpu, set_mode_gpu, set_random_seed
 from caffe_compat.errors import (
     CaffeError,
@@ -61,7 +63,9 @@ __all__ = [
     "AliasError",
     "Blob",
     "CaffeError",
+    "Classifier",
     "DataError",
+    "Detector",
     "DeviceError",
     "Layer",
     "LayerError",

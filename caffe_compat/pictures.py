@@ -110,7 +110,7 @@ def resize_image(im: np.ndarray, new_dims: Sequence[int], interp_order: int = 1)
     return (np.clip(resized, 0, 1) * (most - least) + least).astype(np.float32)
 
 
-def oversample(images: Sequence[np.ndarray] | np.ndarray, crop_dims: Sequence[int]) -> np.ndarray:
+def oversample(images: Sequence[np.ndarray] | np.ndarray, crop_dims: Sequence[int] | np.ndarray) -> np.ndarray:
     """Ten crops of each picture: upper left, upper right, lower left, lower right, centre, and these five mirrored.
 
     Args:

@@ -13,6 +13,8 @@ PYCAFFE = {
     "AdaDeltaSolver",
     "AdaGradSolver",
     "AdamSolver",
+    "Classifier",
+    "Detector",
     "Layer",
     "NCCL",
     "NesterovSolver",
@@ -79,7 +81,9 @@ def test_phases_are_caffes_numbers():
     assert (caffe_compat.TRAIN, caffe_compat.TEST) == (0, 1)
 
 
-@pytest.mark.parametrize("name", ["net_spec", "coord_map", "draw", "pycaffe", "_caffe"])
+@pytest.mark.parametrize(
+    "name", ["io", "net_spec", "coord_map", "draw", "classifier", "detector", "proto", "pycaffe", "_caffe"]
+)
 def test_pycaffes_submodules_are_attributes(name):
     assert inspect.ismodule(getattr(caffe_compat, name))
 
