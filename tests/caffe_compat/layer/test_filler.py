@@ -89,7 +89,7 @@ def test_positive_unitball_sums_to_one_for_each_output():
     np.testing.assert_allclose(values.sum((1, 2, 3)), 1, rtol=1e-5)
     assert values.max() < 1 / (
         300 - 5 * math.sqrt(600 / 12)
-    )  # at most 1 over the sum of 600 draws, five sigma below 300
+    )  # 1 / sum of 600 draws, its mean less five sigma
     assert values.std() * 600 == pytest.approx(1 / math.sqrt(3), rel=0.02)
 
 
