@@ -15,7 +15,12 @@ __all__ = ["VERBS", "main"]
 
 VERBS = {
     "convert": "caffe_compat.tools.convert:convert",
+    "device_query": "caffe_compat.tools.device_query:device_query",
+    "parse_log": "caffe_compat.tools.parse_log:parse_log",
     "run": "caffe_compat.tools.run:run",
+    "test": "caffe_compat.tools.score_net:test",
+    "time": "caffe_compat.tools.time_net:time",
+    "train": "caffe_compat.tools.train_net:train",
     "upgrade_net_proto_binary": "caffe_compat.tools.upgrade_proto:upgrade_net_proto_binary",
     "upgrade_net_proto_text": "caffe_compat.tools.upgrade_proto:upgrade_net_proto_text",
     "upgrade_solver_proto_text": "caffe_compat.tools.upgrade_proto:upgrade_solver_proto_text",

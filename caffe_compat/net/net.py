@@ -23,6 +23,7 @@ from caffe_compat.errors import NetError
 from caffe_compat.layer.blob import Blob
 from caffe_compat.layer.contract import Layer, SourceLayer
 from caffe_compat.net import weights_io
+from caffe_compat.net.build_log import log_build
 from caffe_compat.net.engine import Engine
 from caffe_compat.net.graph import build_graph
 from caffe_compat.net.insert_splits import insert_splits
@@ -76,6 +77,7 @@ class Net:
         elif level or stages or not param.HasField("state"):
             raise NetError(f"net '{param.name}': no phase given; pass phase=caffe_compat.TRAIN or caffe_compat.TEST")
         self._graph = build_graph(insert_splits(filter_net(param)))
+        log_build(param, self._graph)
         self._engine = Engine(self._graph, keep)
         nodes = self._graph.nodes
         self.name = self._graph.name
