@@ -16,7 +16,9 @@ __all__ = ["VERBS", "main"]
 VERBS = {
     "convert": "caffe_compat.tools.convert:convert",
     "device_query": "caffe_compat.tools.device_query:device_query",
+    "draw_net": "caffe_compat.tools.draw_net:draw_net",
     "parse_log": "caffe_compat.tools.parse_log:parse_log",
+    "plot_log": "caffe_compat.tools.plot_log:plot_log",
     "run": "caffe_compat.tools.run:run",
     "test": "caffe_compat.tools.score_net:test",
     "time": "caffe_compat.tools.time_net:time",
