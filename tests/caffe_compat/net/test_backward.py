@@ -97,6 +97,14 @@ def test_layers_without_backward_leave_the_diffs_of_their_blobs(make_net, fill_n
     np.testing.assert_allclose(net.blobs["a"].diff, 5 + net.blobs["a_a_0_split_1"].diff, rtol=1e-6)
 
 
+def test_a_layer_whose_consumers_do_not_propagate_down_is_skipped(make_net, fill_net):
+    layers = ip("a", "data", "a") + ip("b", "a", "b", "propagate_down: false") + loss("b")
+    net = fill_net(make_net(DATA + LABEL + layers, TRAIN))
+    net.blobs["a"].diff[...] = 5  # whatever stands there
+    run(net)
+    assert moved(net) == {"b"}
+
+
 def test_force_backward_reaches_inputs_and_frozen_parameters_but_no_labels(make_net, fill_net):
     frozen = "param { lr_mult: 0 } param { lr_mult: 0 }"
     net = fill_net(make_net("force_backward: true " + DATA + LABEL + ip("a", "data", "a", frozen) + loss("a"), TRAIN))
@@ -289,7 +297,7 @@ def counted() -> str:
 @pytest.mark.parametrize("phase", [TRAIN, TEST])
 def test_python_layers_are_called_once_each_way(make_net, fill_net, counted, phase):
     net = fill_net(make_net(DATA + LABEL + ip("a", "data", "a") + counted + loss("p"), phase))
-    layer = net.layer_dict["py"].instance
+    layer = net.layer_dict["py"]
     run(net)
     assert layer.calls == {"reshape": 2, "forward": 1, "backward": 1}  # reshape: once when built, once in forward
     assert layer.propagate_down == [True]
@@ -300,4 +308,4 @@ def test_python_layers_are_called_once_each_way(make_net, fill_net, counted, pha
 def test_python_layers_that_need_no_backward_are_not_called(make_net, fill_net, counted):
     net = fill_net(make_net(DATA + LABEL + counted.replace("'a'", "'data'") + loss("p"), TRAIN))
     run(net)
-    assert net.layer_dict["py"].instance.calls["backward"] == 0
+    assert net.layer_dict["py"].calls["backward"] == 0

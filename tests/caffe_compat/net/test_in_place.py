@@ -66,6 +66,9 @@ def test_backward_ranges_may_cut_a_chain_anywhere(make_net, fill_net):
 def test_forward_ranges_may_cut_a_chain_anywhere(make_net, fill_net):
     apart = train(make_net, fill_net, DATA + CONV + APART)
     cut = fill_net(make_net(DATA + CONV + RELU + DROP + SQUARE, caffe_compat.TRAIN))
+    cut.blobs["data"].data[...] *= -1
+    cut.forward()  # leaves graphs of whole chains, none of which may be used for the layers that run again
+    cut.blobs["data"].data[...] *= -1
     caffe_compat.set_random_seed(3)
     for layer, blob_after in [("conv", "c"), ("relu", "r"), ("drop", "d"), ("y", "y")]:
         out = cut.forward(start=layer, end=layer)
@@ -88,6 +91,25 @@ def test_in_place_layer_on_an_input_keeps_what_it_needs_for_backward(make_net, p
     net.blobs["data"].diff[...] = 2
     net.backward()
     np.testing.assert_array_equal(net.blobs["data"].diff, 2 * (values > 0))
+
+
+@pytest.mark.parametrize("phase", [caffe_compat.TRAIN, caffe_compat.TEST])
+@pytest.mark.parametrize("held", [True, False])
+def test_gradients_are_taken_at_the_overwritten_values(make_net, phase, held):
+    """PReLU with slope -1 leaves no sign behind: its backward needs what was there before, also in a held array."""
+    net = make_net(DATA + 'layer { name: "p" type: "PReLU" bottom: "data" top: "data" }', phase)
+    values = np.random.RandomState(0).standard_normal(net.blobs["data"].shape).astype(np.float32)
+    net.params["p"][0].data[...] = -1
+    array = net.blobs["data"].data
+    array[...] = values
+    if not held:
+        del array
+    net.forward()
+    assert (net.blobs["data"].data == np.abs(values)).all()
+    net.blobs["data"].diff[...] = 1
+    net.backward()
+    np.testing.assert_array_equal(net.blobs["data"].diff, np.sign(values))
+    np.testing.assert_allclose(net.params["p"][0].diff, np.minimum(values, 0).sum((0, 2, 3)), rtol=1e-5)
 
 
 @pytest.mark.parametrize("phase", [caffe_compat.TRAIN, caffe_compat.TEST])

@@ -122,6 +122,7 @@ def test_training_steps_equal_the_whole_nets(make_net, fill_net, keep):
         for ours, theirs in zip(lean.params[name], whole.params[name], strict=True):
             np.testing.assert_allclose(ours.diff, theirs.diff, rtol=1e-4, atol=1e-6, err_msg=name)
     assert not lean.params["up"][0].diff.any()
+    assert lean._engine._records == {}  # the graphs, and what they saved, are gone
     assert not any(lean.blobs[name].has_data or lean.blobs[name].has_diff for name in HIDDEN if name not in keep)
 
 

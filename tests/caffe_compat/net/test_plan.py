@@ -174,6 +174,20 @@ def test_other_deconvolutions(make_net, fill_net, parameters):
     assert_equal(lean, plain)
 
 
+def test_a_diagonal_in_groups_is_no_diagonal(make_net, fill_net):
+    text = """
+    layer { name: "data" type: "Input" top: "c" input_param { shape { dim: 2 dim: 4 dim: 5 dim: 6 } } }
+    layer { name: "up" type: "Deconvolution" bottom: "c" top: "up"
+            convolution_param { num_output: 8 group: 2 kernel_size: 3 } }
+    """
+    nets = [fill_net(make_net(text, keep=keep)) for keep in (["up"], None)]
+    for net in nets:
+        net.params["up"][0].data[...] *= np.eye(4)[:, :, None, None]
+    for net in nets:
+        net.forward()
+    np.testing.assert_allclose(nets[0].blobs["up"].data, nets[1].blobs["up"].data, rtol=1e-5, atol=1e-5)
+
+
 def test_a_deconvolution_over_a_later_axis(make_net, fill_net):
     text = """
     layer { name: "data" type: "Input" top: "c" input_param { shape { dim: 2 dim: 3 dim: 4 dim: 5 dim: 6 } } }
