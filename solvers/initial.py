@@ -91,11 +91,11 @@ def find_stuck(net: Net) -> StuckLayers:
     frozen = set(interpolated_layers(net))
     open_blobs: set[str] = set()  # those from which a gradient can come back
     reached: dict[str, bool] = {}
-    for layer in reversed(net.layers):
-        open_above = layer.is_loss or any(top in open_blobs for top in net.top_names[layer.name])
-        reached[layer.name] = open_above
-        if open_above and layer.name not in zero:
-            open_blobs.update(_differentiated(layer.param, net.bottom_names[layer.name]))
+    for name, layer in reversed(net.layer_dict.items()):
+        open_above = layer.is_loss or any(top in open_blobs for top in net.top_names[name])
+        reached[name] = open_above
+        if open_above and name not in zero:
+            open_blobs.update(_differentiated(layer.param, net.bottom_names[name]))
     return StuckLayers(
         waiting=[n for n in net.params if n in zero - frozen and reached[n]],
         stuck=[n for n in net.params if n in zero - frozen and not reached[n]],

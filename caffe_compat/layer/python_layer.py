@@ -70,14 +70,20 @@ class PyLayer:
     ``.reshape(*shape)`` sets a top's shape. A layer that keeps something between calls which a bit-equal resume needs
     may also have ``state_dict()`` and ``load_state_dict(state)``.
 
+    ``net.layers`` and ``net.layer_dict`` hold the object itself, so that a program can call methods of its own on it.
+
     Attributes:
         param_str: python_param.param_str, text ('' where the prototxt has none).
         phase: pb.TRAIN (0) or pb.TEST (1).
+        name, param: the layer's name and whole message.
         blobs: the layer's parameters; ``self.blobs.add_blob(*shape)`` in ``setup`` makes one, which the solver trains
             with the gradient that ``backward`` adds to its ``diff``.
     """
 
     type = "Python"
+    is_loss = False
+    name: str
+    param: pb.LayerParameter
     param_str: str
     phase: int
 
@@ -133,6 +139,7 @@ class Python(BlobLayer):
     def __init__(self, param: pb.LayerParameter, phase: int, top_count: int | None = None) -> None:
         super().__init__(param, phase, top_count)
         self.instance: PyLayer = self._find_class()(param)
+        self.instance.name, self.instance.param = param.name, param
         self.instance.param_str = param.python_param.param_str
         self.instance.phase = phase
 

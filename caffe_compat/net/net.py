@@ -21,7 +21,9 @@ import numpy as np
 import caffe_compat.layer.catalogue  # noqa: F401  (registers the layer types)
 from caffe_compat.errors import NetError
 from caffe_compat.layer.blob import Blob
-from caffe_compat.layer.contract import Layer, SourceLayer
+from caffe_compat.layer.contract import SourceLayer
+from caffe_compat.layer.data.memory_data import MemoryData
+from caffe_compat.layer.python_layer import Python
 from caffe_compat.net import weights_io
 from caffe_compat.net.build_log import log_build
 from caffe_compat.net.engine import Engine
@@ -48,6 +50,13 @@ class Net:
         stages: state stages, for layers with stage or not_stage.
         keep: None keeps every blob, as Caffe does. A list of names makes the net lean: only these and the inputs can
             be read after a forward, all others are freed as soon as nothing needs them.
+
+    Attributes:
+        name, phase: the net's.
+        blobs: every blob by name, in the order they are made.
+        params: the blobs of each layer that has parameters, by layer name.
+        layers: the layers in order; of a Python layer the user's own object. layer_dict: the same by name.
+        top_names, bottom_names: of each layer, by layer name.
 
     Raises:
         ParseError: the prototxt cannot be read.
@@ -83,14 +92,14 @@ class Net:
         self.name = self._graph.name
         self.phase = int(param.state.phase)
         self.blobs: OrderedDict[str, Blob] = OrderedDict(self._graph.blobs)
-        self.layers: list[Layer] = [node.layer for node in nodes]
-        self.layer_dict: OrderedDict[str, Layer] = OrderedDict((layer.name, layer) for layer in self.layers)
+        self._layer_names = [node.layer.name for node in nodes]
+        self.layers = [n.layer.instance if isinstance(n.layer, Python) else n.layer for n in nodes]
+        self.layer_dict = OrderedDict(zip(self._layer_names, self.layers, strict=True))
         self.params: OrderedDict[str, list[Blob]] = OrderedDict(
-            (layer.name, layer.blobs) for layer in self.layers if layer.blobs
+            (node.layer.name, node.layer.blobs) for node in nodes if node.layer.blobs
         )
         self.top_names = OrderedDict((n.layer.name, list(n.top_names)) for n in nodes)
         self.bottom_names = OrderedDict((n.layer.name, list(n.bottom_names)) for n in nodes)
-        self._layer_names = [layer.name for layer in self.layers]
         self._blob_names = list(self._graph.blobs)
         self._inputs = [self._blob_names.index(name) for name in self._graph.inputs]
         self._outputs = [self._blob_names.index(name) for name in self._graph.outputs]
@@ -392,7 +401,7 @@ class Net:
 
     def layers_state(self) -> dict[str, dict[str, Any]]:
         """What a bit-equal resume needs beyond the parameters: data positions and the like, by layer name."""
-        return {layer.name: state for layer in self.layers if (state := layer.state_dict())}
+        return {n.layer.name: state for n in self._graph.nodes if (state := n.layer.state_dict())}
 
     def load_layers_state(self, state: Mapping[str, dict[str, Any]]) -> None:
         """Put back what ``layers_state`` gave.
@@ -400,16 +409,34 @@ class Net:
         Raises:
             NetError: the state is of a layer that the net does not have.
         """
-        for name in state:
-            self._index(name)
-        for name, own in state.items():
-            self.layer_dict[name].load_state_dict(own)
+        owners = [self._graph.nodes[self._index(name)].layer for name in state]
+        for layer, own in zip(owners, state.values(), strict=True):
+            layer.load_state_dict(own)
 
     def close(self) -> None:
         """Stop background reading and close data files."""
-        for layer in self.layers:
-            if isinstance(layer, SourceLayer):
-                layer.close()
+        for node in self._graph.nodes:
+            if isinstance(node.layer, SourceLayer):
+                node.layer.close()
+
+    def set_input_arrays(self, data: np.ndarray, labels: np.ndarray) -> None:
+        """Hand arrays to the net's first layer, a MemoryData; the next forwards take their rows in turn.
+
+        Args:
+            data: n x channels x height x width, float32, C-contiguous; n a multiple of the layer's batch_size.
+            labels: n, or n x 1 x 1 x 1, float32, C-contiguous.
+
+        Raises:
+            NetError: the first layer is not a MemoryData.
+            DataError: arrays of another form.
+        """
+        first = self._graph.nodes[0].layer
+        if not isinstance(first, MemoryData):
+            raise NetError(
+                f"net '{self.name}': set_input_arrays needs a MemoryData layer as the first; it is '{first.name}' "
+                f"({first.type})"
+            )
+        first.set_input_arrays(data, labels)
 
 
 def _constructor_forms(

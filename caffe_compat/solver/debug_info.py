@@ -29,20 +29,20 @@ class DebugInfo:
     def _forward(self, index: int) -> None:
         if not self.active:
             return
-        layer = self._net.layers[index]
-        for name in self._net.top_names[layer.name]:
-            self._show("Forward", layer.name, f"top blob {name} data", self._net.blobs[name], diff=False)
+        owner, layer = list(self._net.layer_dict.items())[index]
+        for name in self._net.top_names[owner]:
+            self._show("Forward", owner, f"top blob {name} data", self._net.blobs[name], diff=False)
         for i, blob in enumerate(layer.blobs):
-            self._show("Forward", layer.name, f"param blob {i} data", blob, diff=False)
+            self._show("Forward", owner, f"param blob {i} data", blob, diff=False)
 
     def _backward(self, index: int) -> None:
         if not self.active:
             return
-        layer = self._net.layers[index]
-        for name in self._net.bottom_names[layer.name]:
-            self._show("Backward", layer.name, f"bottom blob {name} diff", self._net.blobs[name], diff=True)
+        owner, layer = list(self._net.layer_dict.items())[index]
+        for name in self._net.bottom_names[owner]:
+            self._show("Backward", owner, f"bottom blob {name} diff", self._net.blobs[name], diff=True)
         for i, blob in enumerate(layer.blobs):
-            self._show("Backward", layer.name, f"param blob {i} diff", blob, diff=True)
+            self._show("Backward", owner, f"param blob {i} diff", blob, diff=True)
 
     def _show(self, direction: str, layer: str, what: str, blob: Blob, diff: bool) -> None:
         try:

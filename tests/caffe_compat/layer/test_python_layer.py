@@ -297,3 +297,15 @@ def test_in_a_net_its_state_is_the_nets():
     other = Net(text_format.Parse(text, pb.NetParameter()), pb.TRAIN)
     other.load_layers_state({"c": {"seen": 41}})
     assert other.forward()["y"].tolist() == [42]
+
+
+def test_the_net_shows_the_users_own_object():
+    made = net()
+    layer = made.layers[1]
+    assert isinstance(layer, Scaled)
+    assert made.layer_dict["mine"] is layer
+    assert (layer.type, layer.name, layer.param.python_param.param_str) == ("Python", "mine", "3")
+    assert list(layer.blobs) == made.params["mine"]
+    layer.factor = 10  # what a program sets on it counts
+    made.blobs["x"].data[...] = 1
+    assert made.forward()["y"].tolist() == [[20] * 3] * 2
