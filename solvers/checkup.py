@@ -9,10 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 
-from caffe_compat.device import device
+from caffe_compat.device import load_random_state, random_state
 from caffe_compat.layer.blob import Shape
 from caffe_compat.net.net import Net
 from caffe_compat.proto.caffe_pb2 import TRAIN, NetParameter
@@ -45,15 +43,13 @@ class Checkup:
 
 @dataclass(frozen=True)
 class Cost:
-    """What one iteration takes.
+    """What one image of training takes.
 
     Attributes:
-        flop: floating point operations of forward and backward.
-        bytes: memory at its peak, this process included.
-        seconds: time, at the rate that one convolution reached here just now.
+        bytes: memory at its peak, this process included; an estimate.
+        seconds: of a forward and backward, measured here and now.
     """
 
-    flop: float
     bytes: float
     seconds: float
 
@@ -85,7 +81,7 @@ def examine(
     _tell_rates(found, recipe, net, labelled)
     if sizes:
         height, width = (int(np.median([size[axis] for size in sizes])) for axis in (0, 1))
-        cost = cost_of_step(param, (1, 3, height, width))
+        cost = cost_of_step(param, net, (1, 3, height, width))
         images = int(recipe.settings.get("iter_size", 1))
         total = cost.seconds * iterations * images
         found.say("memory", f"about {cost.bytes / 1e9:.1f} GB at {height} x {width}")
@@ -99,7 +95,7 @@ def _check_data(found: Checkup, splits: Splits) -> tuple[list[Shape], list[int]]
     counted: list[int] = []
     for role, split in (("train", splits.train), ("test", splits.test)):
         known = split.published_size
-        compared = "" if known is None else f" (published: {known}{'' if known == len(split.ids) else ', DIFFERS'})"
+        compared = "" if known in (None, len(split.ids)) else f" (the whole list has {known})"
         found.say(role, f"{len(split.ids)} images, {split.folder.title} {split.name}{compared}")
         values: set[int] = set()
         for pair in _some_pairs(split):
@@ -122,7 +118,9 @@ def _some_pairs(split: Split) -> Iterator[np.ndarray]:
 def _check_weights(found: Checkup, net: Net, report: Report | None, origin: str) -> None:
     found.say("weights", origin)
     if report is not None:
-        found.say("", f"{len(report.copied)} blobs copied, {len(report.coerced)} coerced, {len(report.dropped)} dropped")
+        found.say(
+            "", f"{len(report.copied)} blobs copied, {len(report.coerced)} coerced, {len(report.dropped)} dropped"
+        )
         found.lines.extend(f"            {transfer}" for transfer in report.dropped)
         uncovered = [name for name in report.untouched if name not in interpolated_layers(net)]
         if uncovered:
@@ -159,50 +157,41 @@ def _tell_rates(found: Checkup, recipe: Recipe, net: Net, labelled: float) -> No
     )
 
 
-def cost_of_step(param: NetParameter, shape: Shape) -> Cost:
-    """Estimate an iteration of a net on one image.
+def cost_of_step(param: NetParameter, net: Net, shape: Shape) -> Cost:
+    """Measure a forward and backward on one image, without touching the net, its data or any random stream.
 
     Args:
-        param: the train net; its data layers are replaced by inputs of ``shape`` and of one label per pixel.
+        param: the train net's message; its data layers are replaced by inputs of ``shape`` and of one label per pixel.
+        net: the train net, whose weights are used.
         shape: N x 3 x H x W.
     """
-    fed = NetParameter()
-    fed.CopyFrom(param)
-    del fed.layer[:]
-    for layer in param.layer:
-        if layer.bottom:
-            fed.layer.add().CopyFrom(layer)
-        elif not any(made.name == "data" for made in fed.layer):
-            for name, dims in (("data", shape), ("label", (shape[0], 1, *shape[2:]))):
-                made = fed.layer.add(name=name, type="Input", top=[name])
-                made.input_param.shape.add(dim=dims)
-    net = Net(fed, phase=TRAIN)
-    flop = activations = 0.0
-    for layer in net.layers:
-        tops = [net.blobs[name] for name in net.top_names[layer.name]]
-        if net.top_names[layer.name] != net.bottom_names[layer.name] and layer.type not in ("Split", "Crop", "Input"):
-            activations += sum(top.count for top in tops) * 4
-        if layer.type == "Convolution":
-            flop += 2.0 * tops[0].count * layer.blobs[0].count / layer.blobs[0].shape[0]
-        elif layer.type == "Deconvolution":
-            bottom = net.blobs[net.bottom_names[layer.name][0]]
-            flop += 2.0 * bottom.count * layer.blobs[0].count / layer.blobs[0].shape[0]
+    trial = Net(_fed_by_hand(param, shape), phase=TRAIN, keep=[])
+    trial.share_with(net)
+    before = random_state()
+    seconds = float("inf")
+    for _ in range(3):
+        begin = time.perf_counter()
+        trial.forward_backward()
+        trial.clear_param_diffs()
+        seconds = min(seconds, time.perf_counter() - begin)
+        if seconds > 1:  # large enough to be right at once
+            break
+    load_random_state(before)
+    activations = 0.0
+    for layer in trial.layers:
+        if trial.top_names[layer.name] != trial.bottom_names[layer.name] and layer.type not in ("Split", "Crop"):
+            activations += sum(trial.blobs[name].count for name in trial.top_names[layer.name]) * 4
     weights = sum(blob.count for blob in net.learnable_params) * 4 * 3  # values, gradients, momentum
-    flop *= 3  # forward, gradient of the bottoms, gradient of the weights
-    return Cost(flop, _BASE_BYTES + weights + 1.3 * activations, flop / _flop_per_second())
+    return Cost(_BASE_BYTES + weights + 1.3 * activations, seconds)
 
 
-def _flop_per_second() -> float:
-    """What a 3 x 3 convolution of 128 channels on 96 x 96 reaches here, median of 3."""
-    x = torch.ones(1, 128, 96, 96, device=device())
-    weight = torch.ones(128, 128, 3, 3, device=device())
-    times = []
-    with torch.no_grad():
-        for _ in range(4):
-            begin = time.perf_counter()
-            float(F.conv2d(x, weight, padding=1)[0, 0, 0, 0])  # reading a value waits for the device
-            times.append(time.perf_counter() - begin)
-    return 2.0 * 128 * 128 * 9 * 96 * 96 / float(np.median(times[1:]))
+def _fed_by_hand(param: NetParameter, shape: Shape) -> NetParameter:
+    fed = NetParameter()
+    for name, dims in (("data", shape), ("label", (shape[0], 1, *shape[2:]))):
+        made = fed.layer.add(name=name, type="Input", top=[name])
+        made.input_param.shape.add(dim=dims)
+    fed.layer.extend(layer for layer in param.layer if layer.bottom)
+    return fed
 
 
 def _span(seconds: float) -> str:

@@ -3,8 +3,8 @@
 Each option does one thing; what they do together is in ``solvers.training``.
 """
 
-import difflib
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import click
 
@@ -46,7 +46,9 @@ _PATH = click.Path(path_type=Path)
 @click.option("--stages", is_flag=True, help="Run the whole chain, such as 32s, 16s, 8s; finished stages are skipped.")
 @click.option("--seed", type=click.IntRange(0), default=1337, show_default=True, help="Of data order and Dropout.")
 @click.option("--check", is_flag=True, help="Only look over data, weights, rates and cost.")
-@click.option("--score", "score_weights", type=_PATH, help="Score these weights on the test split, beside the published.")
+@click.option(
+    "--score", "score_weights", type=_PATH, help="Score these weights on the test split, beside the published."
+)
 @click.option("--infer", "images", type=_PATH, help="Predict an image or a folder, with the weights of --init.")
 @click.option("--emit-prototxt", type=_PATH, help="Write the released nets and solver into this folder.")
 @device_option
@@ -69,7 +71,7 @@ def command(
     emit_prototxt: Path | None,
     device: str,
 ) -> None:
-    """Train MODEL of "Fully Convolutional Networks for Semantic Segmentation", or score it, or predict with it.
+    r"""Train MODEL of "Fully Convolutional Networks for Semantic Segmentation", or score it, or predict with it.
 
     \b
     solve.py voc-fcn8s --demo
@@ -156,8 +158,8 @@ def _infer(model: str, weights: Path | None, images: Path, workdir: Path) -> Non
 def _score(model: str, weights: Path, data: Path) -> None:
     known = lookup(model)
     test = find_splits(data, known.classes).test
-    with click.get_current_context().scope(), _temporary_folder() as folder:
-        nets = known.prototxts(test_source=test.source("files", folder, known.mean_bgr, 1337))
+    with TemporaryDirectory() as folder:
+        nets = known.prototxts(test_source=test.source("files", Path(folder), known.mean_bgr, 1337))
         net = Net(nets[known.test_file], phase=TEST, weights=weights, keep=["score", "label", "loss"])
         scores = score(net, test.ids)
     print_scores(scores, 0)
@@ -204,8 +206,7 @@ def _train(
             return
         if training.run() is None:
             return
-        state = latest_snapshot(training.folder)
-        weights = None if state is None else weights_of(state)
+        weights = training.weights
 
 
 def _previous(stage: Recipe, workplace: Workplace) -> Path | None:

@@ -22,7 +22,6 @@ from nets.sources import PythonData
 __all__ = ["Split", "Splits", "find_splits"]
 
 
-
 @dataclass(frozen=True)
 class Split:
     """One list of one dataset.
@@ -75,8 +74,6 @@ class Split:
 
 def _layer(cls: type[SegDataLayer], params: dict[str, Any]) -> PythonData:
     return PythonData(cls.__module__, cls.__name__, params)
-
-
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Starting weights: from a file through surgery, interpolation set, and what cannot learn found before it costs hours."""
+"""Starting weights: from a file through surgery, with interpolation set; and layers that could never learn, found."""
 
 import os
 from collections.abc import Mapping, Sequence

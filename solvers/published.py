@@ -1,8 +1,8 @@
 """The published results, in parts of 1: what a score is printed beside.
 
-C = the CVPR 2015 paper; P = the PAMI 2016 paper; R = the README of the reference release; W = the released weights scored
-again by a third party. All on seg11valid (736 images) unless said otherwise. P's figures are as commonly cited and were
-not read again: expected values, not asserted truth.
+C = the CVPR 2015 paper; P = the PAMI 2016 paper; R = the README of the reference release; W = the released weights
+scored again by a third party. All on seg11valid (736 images) unless said otherwise. P's figures are as commonly cited
+and were not read again: expected values, not asserted truth.
 """
 
 from dataclasses import dataclass

@@ -1,7 +1,7 @@
 """What a recipe says: one training of the paper, as data.
 
-A recipe is a file of ``solvers/recipes/`` that defines ``RECIPE`` and whose docstring gives the command, the device, the
-hours and the expected result. ``solve.py MODEL`` runs it; ``solve.py --list`` shows all.
+A recipe is a file of ``solvers/recipes/`` that defines ``RECIPE`` and whose docstring gives the command, the device,
+the hours and the expected result. ``solve.py MODEL`` runs it; ``solve.py --list`` shows all.
 """
 
 from collections.abc import Mapping

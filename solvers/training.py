@@ -1,11 +1,11 @@
 """One training: from a recipe, a data folder and starting weights to snapshots, scores and a learning curve.
 
-    WORKDIR/MODEL/
-        train.prototxt, val.prototxt, solver.prototxt   what was run
-        snapshot/train_iter_N.caffemodel, .solverstate   as Caffe writes them; .resume: data position, random states
-        train.log                                        Caffe's log lines, for parse_log
-        losses.csv, scores.csv, learning_curve.png       to look at
-        lists/, lmdb/                                    what was read
+WORKDIR/MODEL/
+    train.prototxt, val.prototxt, solver.prototxt   what was run
+    snapshot/train_iter_N.caffemodel, .solverstate   as Caffe writes them; .resume: data position, random states
+    train.log                                        Caffe's log lines, for parse_log
+    losses.csv, scores.csv, learning_curve.png       to look at
+    lists/, lmdb/                                    what was read
 """
 
 import re
@@ -25,7 +25,7 @@ from caffe_compat.proto.text import write_text
 from caffe_compat.solver import SGDSolver, apply_extra, load_extra, save_extra
 from data_prep.labels import VOID
 from nets.catalogue import DEPLOY_FILE, Model, lookup
-from nets.surgery import Report
+from nets.surgery import Report, interp
 from solvers.checkup import Checkup, examine
 from solvers.datasets import Splits
 from solvers.initial import interpolated_layers, start_from
@@ -73,7 +73,9 @@ class _RecipeSolver(SGDSolver):
 
 def latest_snapshot(folder: Path) -> Path | None:
     """The solver state of the highest iteration in a model's folder; None if there is none."""
-    found = {int(m[1]): path for path in (folder / "snapshot").glob("train_iter_*.solverstate") if (m := _numbered(path))}
+    found = {
+        int(m[1]): path for path in (folder / "snapshot").glob("train_iter_*.solverstate") if (m := _numbered(path))
+    }
     return found[max(found)] if found else None
 
 
@@ -135,7 +137,7 @@ class Training:
             )
         if state is None and resume:
             raise SolverError(
-                f"--resume: '{self.folder / 'snapshot'}' holds no train_iter_N.solverstate; leave --resume out to begin, "
+                f"--resume: '{self.folder / 'snapshot'}' holds no train_iter_N.solverstate; leave --resume out, "
                 "or name the --workdir that the interrupted run used"
             )
 
@@ -176,14 +178,17 @@ class Training:
             apply_extra(self.solver, load_extra(extra))
             return None, f"{state.name}, with data position and random states"
         if weights is None:
-            interpolated = interpolated_layers(self.solver.net)
-            if interpolated and self.workplace.change_net is None:
-                return None, "none given: all layers at their fillers"
-            return None, "fillers"
+            interp(self.solver.net, interpolated_layers(self.solver.net))
+            return None, "none given: all layers at their fillers, interpolation set"
         report = start_from(self.solver.net, weights)
         if not report.copied and not report.coerced:
             raise WeightsError(f"{weights}: none of its layers is in {self.recipe.model}; is it another net's?")
         return report, str(weights)
+
+    @property
+    def weights(self) -> Path:
+        """The caffemodel of the present iteration, once a snapshot of it was taken."""
+        return self.folder / "snapshot" / f"train_iter_{self.solver.iter}.caffemodel"
 
     def check(self) -> Checkup:
         """Look everything over; see ``solvers.checkup``."""
@@ -233,14 +238,18 @@ class Training:
         normalized = any(layer.param.loss_param.normalize for layer in solver.net.layers if layer.is_loss)
         per_pixel = solver.loss if normalized else solver.loss / max(1, pixels)
         self.losses.add({"iteration": solver.iter, "loss": solver.loss, "loss_per_pixel": per_pixel})
-        bar.set_postfix_str(f"loss/pixel {per_pixel:.4f}, loss {solver.loss:.4g}, lr {self.recipe.settings['base_lr']:g}")
+        bar.set_postfix_str(
+            f"loss/pixel {per_pixel:.4f}, loss {solver.loss:.4g}, lr {self.recipe.settings['base_lr']:g}"
+        )
         bar.update(1)
 
     def score(self, progress: bool = True, save_dir: Path | None = None) -> Scores:
         """Score the present weights on the test split and note the result."""
         scores = score(self.test_net, self.workplace.splits.test.ids, save_dir=save_dir, progress=progress)
-        print_scores(scores, self.solver.iter, echo=tqdm.write)
+        print_scores(scores, self.solver.iter, echo=glog.log)
         row = {name: float(getattr(scores, name)) for name in _METRICS}
+        told = ", ".join(f"{name.replace('_', ' ')} {100 * value:.1f}" for name, value in row.items())
+        tqdm.write(f"{self.recipe.model}: iteration {self.solver.iter}: {told}")
         self.scores.add({"iteration": self.solver.iter, **row})
         return scores
 

@@ -171,10 +171,11 @@ class Engine:
                     same_blob=node.in_place,
                 )
                 try:
-                    if record is None:
+                    params = None if record is None else self._params(node, record)
+                    if params is None or not any(node.param_need_backward):
                         tops = self.plan.forward(node, bottoms, context)
                     else:
-                        tops = node.layer.forward(bottoms, self._params(node, record), context)
+                        tops = node.layer.forward(bottoms, params, context)
                 except Exception as error:
                     error.add_note(f"in the forward of layer '{node.layer.name}' ({node.layer.type})")
                     raise
@@ -264,7 +265,7 @@ class Engine:
             if node.need_backward and isinstance(node.layer, BlobLayer):
                 self._seed_losses(node)
                 node.layer.backward_blobs(node.top, node.bottom_need_backward, node.bottom)
-            elif node.need_backward:
+            elif node.need_backward and not isinstance(node.layer, SourceLayer):
                 start = self._backward_segment(first, last)
             self._free_after_backward(start, last)
             for callback in self.callbacks.after_backward:

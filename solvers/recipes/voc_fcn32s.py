@@ -13,7 +13,7 @@ RECIPE = Recipe(
     model="voc-fcn32s",
     settings={**RELEASED_SETTINGS, "base_lr": 1e-10},
     notes=(
-        "the released solve.py reads ../data/segvalid11.txt; the list is data/pascal/seg11valid.txt and is computed here",
+        "the released solve.py reads ../data/segvalid11.txt; the list is data/pascal/seg11valid.txt, here computed",
         "normalize: false divides the loss by the batch size; with batches of one image that is the plain sum",
     ),
 )
