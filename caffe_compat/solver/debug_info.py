@@ -29,7 +29,7 @@ class DebugInfo:
     def _forward(self, index: int) -> None:
         if not self.active:
             return
-        owner, layer = list(self._net.layer_dict.items())[index]
+        owner, layer = self._net._layer_names[index], self._net.layers[index]
         for name in self._net.top_names[owner]:
             self._show("Forward", owner, f"top blob {name} data", self._net.blobs[name], diff=False)
         for i, blob in enumerate(layer.blobs):
@@ -38,7 +38,7 @@ class DebugInfo:
     def _backward(self, index: int) -> None:
         if not self.active:
             return
-        owner, layer = list(self._net.layer_dict.items())[index]
+        owner, layer = self._net._layer_names[index], self._net.layers[index]
         for name in self._net.bottom_names[owner]:
             self._show("Backward", owner, f"bottom blob {name} diff", self._net.blobs[name], diff=True)
         for i, blob in enumerate(layer.blobs):

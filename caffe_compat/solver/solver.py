@@ -15,6 +15,7 @@ from google.protobuf import text_format
 from caffe_compat import glog
 from caffe_compat.device import set_random_seed
 from caffe_compat.net.net import Net
+from caffe_compat.parallel import solver_rank
 from caffe_compat.proto.caffe_pb2 import NetParameter, SolverParameter
 from caffe_compat.solver.debug_info import DebugInfo
 from caffe_compat.solver.evaluation import Output, display, run_test
@@ -71,7 +72,7 @@ class Solver:
         if self.param.snapshot:
             check_prefix(self.param)
         if self.param.random_seed >= 0:
-            set_random_seed(self.param.random_seed)
+            set_random_seed(self.param.random_seed + solver_rank())
         self.iter = self.current_step = 0
         self.loss = float("nan")
         self.requested_early_exit = False

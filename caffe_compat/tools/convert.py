@@ -18,6 +18,7 @@ from google.protobuf.message import Message
 from caffe_compat import glog
 from caffe_compat.errors import CaffeError, NetError, WeightsError
 from caffe_compat.layer.contract import Layer
+from caffe_compat.layer.python_layer import PyLayer
 from caffe_compat.net.net import Net
 from caffe_compat.proto.caffe_pb2 import TEST, NetParameter
 from caffe_compat.proto.text import read_net
@@ -84,19 +85,20 @@ class _Fitting:
         for layer in param.layer:
             _drop_fillers(layer)
         try:
-            self.net = Net(param, phase=TEST)
+            net = Net(param, phase=TEST)
         except CaffeError as error:
             raise NetError(
                 f"{prototxt}: its shapes cannot be worked out: {error}; give the deploy prototxt, or one whose data is "
                 "there"
             ) from error
-        self.net.close()
+        net.close()
+        self.layers = [node.layer for node in net._graph.nodes]
 
     def fit(self, layers: Sequence[LayerWeights], owners_only: bool) -> list[LayerWeights]:
         given = {layer.name: layer for layer in layers if layer.blobs}
         owners: dict[str, np.ndarray] = {}
         fitted = []
-        for layer in self.net.layers:
+        for layer in self.layers:
             own = given.pop(layer.name, LayerWeights(layer.name))
             if len(own.blobs) > len(layer.blobs) or (own.type and 0 < len(own.blobs) < len(layer.blobs)):
                 raise WeightsError(
@@ -110,7 +112,7 @@ class _Fitting:
         return [*fitted, *given.values()]
 
     def _blob(
-        self, layer: Layer, own: LayerWeights, index: int, owners: dict[str, np.ndarray], owners_only: bool
+        self, layer: Layer | PyLayer, own: LayerWeights, index: int, owners: dict[str, np.ndarray], owners_only: bool
     ) -> np.ndarray | None:
         """Blob ``index`` of a layer in the net's shape; from its owner where the file leaves it out."""
         specs, shape = layer.param.param, layer.blobs[index].shape

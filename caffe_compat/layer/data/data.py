@@ -11,6 +11,7 @@ from caffe_compat.layer.data.lmdb_source import LMDBReader
 from caffe_compat.layer.data.prefetch import BatchSource, PrefetchingLayer
 from caffe_compat.layer.data.transformer import DataTransformer
 from caffe_compat.layer.registry import register
+from caffe_compat.parallel import solver_count, solver_rank
 from caffe_compat.proto import caffe_pb2 as pb
 from caffe_compat.proto.datum import parse_datum
 
@@ -22,7 +23,8 @@ class Data(PrefetchingLayer):
     """The next batch_size Datums of an LMDB in key order, transformed; after the last comes the first again.
 
     The batch takes the size of its first image, so images of different sizes need batch_size 1 or a crop_size.
-    Encoded Datums are decoded in the background. rand_skip is ignored, as in Caffe 1.0.
+    Encoded Datums are decoded in the background. rand_skip is ignored, as in Caffe 1.0. Where several solvers train
+    together (see parallel.py), each takes every solver_count-th Datum at TRAIN, beginning with its rank.
 
     Bottoms:  none.
     Tops:     data: batch_size x C x H x W, BGR, H and W the crop_size where there is one;
@@ -55,17 +57,27 @@ class Data(PrefetchingLayer):
                 raise DataError(f"{param.source}: has no records; build it again")
         except DataError as error:
             raise DataError(f"layer '{self.name}' (Data): data_param.source {error}") from error
-        return _Datums(reader, param.batch_size, transformer, self.top_count > 1), param.prefetch
+        dealt = (solver_rank(), solver_count()) if self.phase == pb.TRAIN else (0, 1)
+        if dealt[0] >= dealt[1]:
+            raise self.error(f"solver_rank is {dealt[0]} of {dealt[1]} solvers; call set_solver_count with more, first")
+        return _Datums(reader, param.batch_size, transformer, self.top_count > 1, dealt), param.prefetch
 
 
 class _Datums:
-    """Batches from an LMDB, from record ``_index`` on."""
+    """Batches from an LMDB, from record ``_index`` on.
 
-    def __init__(self, reader: LMDBReader, batch_size: int, transformer: DataTransformer, labels: bool) -> None:
+    Of each ``dealt[1]`` records, counted on through the end of the database, only number ``dealt[0]`` is taken.
+    """
+
+    def __init__(
+        self, reader: LMDBReader, batch_size: int, transformer: DataTransformer, labels: bool, dealt: tuple[int, int]
+    ) -> None:
         self._reader = reader
         self._batch_size = batch_size
         self._transformer = transformer
         self._labels = labels
+        self._rank, self._count = dealt
+        self._turn = 0  # whose the next record is
         self._index = 0
         self._records: Iterator[tuple[bytes, bytes]] | None = None
 
@@ -92,7 +104,8 @@ class _Datums:
         return [data, labels] if self._labels else [data]
 
     def state(self) -> dict[str, Any]:
-        return {"record": self._index, "stream": self._transformer.state()}
+        turn = {"turn": self._turn} if self._count > 1 else {}
+        return {"record": self._index, "stream": self._transformer.state(), **turn}
 
     def restore(self, state: dict[str, Any]) -> None:
         if state["record"] >= self._reader.keys_count:
@@ -101,6 +114,7 @@ class _Datums:
                 f"record {state['record']}; resume with the same database"
             )
         self._index, self._records = state["record"], None
+        self._turn = state.get("turn", 0)
         self._transformer.restore(state["stream"])
 
     def close(self) -> None:
@@ -108,6 +122,13 @@ class _Datums:
         self._reader.close()
 
     def _next_record(self) -> tuple[bytes, bytes]:
+        while True:
+            record, whose = self._read_record(), self._turn
+            self._turn = (self._turn + 1) % self._count
+            if whose == self._rank:
+                return record
+
+    def _read_record(self) -> tuple[bytes, bytes]:
         if self._records is None:
             self._records = self._reader.items(self._index)
         record = next(self._records)
