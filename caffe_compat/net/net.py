@@ -12,8 +12,7 @@ Source: BVLC/caffe python/caffe/_caffe.cpp, python/caffe/pycaffe.py, src/caffe/n
 
 import os
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from itertools import zip_longest
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,7 +23,7 @@ from caffe_compat.layer.blob import Blob
 from caffe_compat.layer.contract import SourceLayer
 from caffe_compat.layer.data.memory_data import MemoryData
 from caffe_compat.layer.python_layer import Python
-from caffe_compat.net import weights_io
+from caffe_compat.net import batches, weights_io
 from caffe_compat.net.build_log import log_build
 from caffe_compat.net.engine import Engine
 from caffe_compat.net.graph import build_graph
@@ -266,12 +265,7 @@ class Net:
         Raises:
             NetError: no values were given, or an output has no first axis to join batches along.
         """
-        self._check_batched(kwargs, {*self.outputs, *(blobs or [])})
-        collected: dict[str, list[np.ndarray]] = {name: [] for name in {*self.outputs, *(blobs or [])}}
-        for batch in self._batches(kwargs):
-            for name, values in self._forward_named(batch, blobs).items():
-                collected[name].extend(values.copy())
-        return {name: self._joined(values, kwargs) for name, values in collected.items()}
+        return batches.forward_all(self, blobs or [], kwargs)
 
     def forward_backward_all(
         self, blobs: Sequence[str] | None = None, diffs: Sequence[str] | None = None, **kwargs: np.ndarray
@@ -289,57 +283,7 @@ class Net:
         Raises:
             NetError: as for ``forward_all``.
         """
-        self._check_batched(kwargs, {*self.outputs, *(blobs or []), *(diffs or [])})
-        all_blobs: dict[str, list[np.ndarray]] = {name: [] for name in {*self.outputs, *(blobs or [])}}
-        all_diffs: dict[str, list[np.ndarray]] = {name: [] for name in {*self.inputs, *(diffs or [])}}
-        forwards = self._batches({name: kwargs[name] for name in self.inputs if name in kwargs})
-        backwards = self._batches({name: kwargs[name] for name in self.outputs if name in kwargs})
-        nothing: dict[str, np.ndarray] = {}
-        for values_in, diffs_in in zip_longest(forwards, backwards, fillvalue=nothing):
-            for name, values in self._forward_named(values_in, blobs).items():
-                all_blobs[name].extend(values.copy())
-            if diffs_in:
-                self._fill(diffs_in, self.outputs, "Top diff arguments do not match net outputs.", "diff")
-            for name, values in self.backward(diffs=diffs).items():
-                all_diffs[name].extend(values.copy())
-        return (
-            {name: self._joined(values, kwargs) for name, values in all_blobs.items()},
-            {name: self._joined(values, kwargs) for name, values in all_diffs.items()},
-        )
-
-    def _forward_named(self, values: Mapping[str, np.ndarray], blobs: Sequence[str] | None) -> dict[str, np.ndarray]:
-        if values:
-            self._fill(values, self.inputs, "Input blob arguments do not match net inputs.", "data")
-        return self.forward(blobs=blobs)
-
-    def _check_batched(self, given: Mapping[str, np.ndarray], collected: Collection[str]) -> None:
-        known = [*self.inputs, *self.outputs]
-        if not given or not set(given) <= set(known):
-            raise NetError(
-                f"a run over batches was given values for {', '.join(given) or 'nothing'}; "
-                f"give values for the inputs ({', '.join(self.inputs) or 'none'})"
-            )
-        for name in collected:
-            if not self._blob(name).shape:
-                raise NetError(f"blob '{name}' is a single value, which batches cannot be joined along; use forward()")
-
-    def _batches(self, given: Mapping[str, np.ndarray]) -> Iterator[dict[str, np.ndarray]]:
-        if not given:
-            return  # nothing in this direction: the other one sets the number of batches
-        total = len(next(iter(given.values())))
-        size = self.blobs[next(iter(given))].shape[0]
-        for begin in range(0, total, size):
-            batch = {name: np.asarray(values[begin : begin + size], np.float32) for name, values in given.items()}
-            short = size - len(next(iter(batch.values())))
-            if short:
-                batch = {
-                    name: np.concatenate([v, np.zeros((short, *v.shape[1:]), v.dtype)]) for name, v in batch.items()
-                }
-            yield batch
-
-    @staticmethod
-    def _joined(values: list[np.ndarray], given: Mapping[str, np.ndarray]) -> np.ndarray:
-        return np.asarray(values[: len(next(iter(given.values())))] if given else values)
+        return batches.forward_backward_all(self, blobs or [], diffs or [], kwargs)
 
     def keep_also(self, names: Sequence[str]) -> None:
         """In a lean net, keep these blobs too from the next forward on; without ``keep=`` all are kept anyway."""

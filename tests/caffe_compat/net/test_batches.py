@@ -51,6 +51,10 @@ def test_what_cannot_be_run_in_batches(make_net):
         net.forward_all()
     with pytest.raises(NetError, match="was given values for y, w; give"):
         net.forward_all(y=np.ones((4, 3)), w=np.ones((4, 3)))
+    with pytest.raises(NetError, match=r"given different numbers of values: \{'x': 4, 'w': 5\}; give as many for each"):
+        net.forward_all(x=np.ones((4, 3)), w=np.ones((5, 3)))
+    with pytest.raises(NetError, match="the net has no blob 'nope'; it has: x, w,"):
+        net.forward_all(blobs=["nope"], x=np.ones((4, 3)), w=np.ones((4, 3)))
     with pytest.raises(NetError, match="Input blob arguments do not match net inputs. Given: x; wanted: x, w"):
         net.forward_all(x=np.ones((4, 3)))
     loss = make_net(TEXT + 'layer { name: "l" type: "EuclideanLoss" bottom: "s" bottom: "x" top: "l" }')
@@ -58,3 +62,9 @@ def test_what_cannot_be_run_in_batches(make_net):
         NetError, match=r"blob 'l' is a single value, which batches cannot be joined along; use forward"
     ):
         loss.forward_all(x=np.ones((4, 3)), w=np.ones((4, 3)))
+
+
+def test_a_lean_net_gives_what_it_keeps(make_net):
+    x, w = RNG.standard_normal((2, 6, 3))
+    out = make_net(TEXT, keep=["s"]).forward_all(x=x, w=w)
+    np.testing.assert_allclose(out["s"], x**2 + w, rtol=1e-5, atol=1e-6)
