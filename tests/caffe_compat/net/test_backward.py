@@ -4,9 +4,12 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 
 import caffe_compat
 from caffe_compat.errors import LayerError
+from caffe_compat.layer import registry
+from caffe_compat.layer.contract import SourceLayer
 
 TRAIN, TEST = caffe_compat.TRAIN, caffe_compat.TEST
 DATA = 'layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 2 dim: 3 } } } '
@@ -309,3 +312,35 @@ def test_python_layers_that_need_no_backward_are_not_called(make_net, fill_net, 
     net = fill_net(make_net(DATA + LABEL + counted.replace("'a'", "'data'") + loss("p"), TRAIN))
     run(net)
     assert net.layer_dict["py"].calls["backward"] == 0
+
+
+class Source(SourceLayer):
+    """Counts up; a replay asks for what there may not be yet."""
+
+    type = "SourceForTestBackward"
+
+    def reshape(self, bottom_shapes):
+        return [(2,)]
+
+    def forward(self, bottoms, blobs, context):
+        if context.replay:
+            raise AssertionError("backward read on")
+        context.state["at"] = context.state.get("at", 0) + 1
+        return [torch.full((2,), float(context.state["at"]))]
+
+
+@pytest.mark.parametrize("phase", [TRAIN, TEST])
+def test_sources_are_left_alone_by_backward(make_net, monkeypatch, phase):
+    monkeypatch.setattr(registry, "_classes", {**registry._classes, Source.type: Source})
+    net = make_net(
+        f"force_backward: true layer {{ name: 's' type: '{Source.type}' top: 's' }} "
+        "layer { name: 'p' type: 'Power' bottom: 's' top: 'p' power_param { power: 2 } }",
+        phase,
+    )
+    net.backward()
+    for at in (1, 2):
+        assert (net.forward()["p"] == at**2).all()
+        net.blobs["p"].diff[...] = 1
+        net.backward()
+        assert (net.blobs["s"].diff == 2 * at).all()
+        assert (net.blobs["s"].data == at).all()
