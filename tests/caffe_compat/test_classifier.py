@@ -94,3 +94,16 @@ def test_refusals(files, tmp_path):
     )
     with pytest.raises(NetError, match="net 'none': an input of N x C x H x W .* its first input: none"):
         Classifier(flat, None)
+
+
+def test_a_real_net_reads_ten_digits(realdata):
+    folder = realdata / "caffemodels/ahmdtaha_lenet_digits"
+    samples = sorted((folder / "samples").glob("*.png"))
+    with np.load(realdata / "caffemodels/recorded/lenet_digits_samples.npz") as record:
+        raw_scale = float(record["scale"]) * 255
+    classifier = Classifier(
+        folder / "mnist_deploy.prototxt", folder / "lenet_iter_10000.caffemodel", raw_scale=raw_scale
+    )
+    found = classifier.predict([io.load_image(path, color=False) for path in samples], oversample=False)
+    assert len(samples) == 10
+    assert found.argmax(1).tolist() == [int(path.stem.split("_")[1]) for path in samples]
