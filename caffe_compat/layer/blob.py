@@ -165,11 +165,6 @@ class Blob:
         """A number that stays the same only while the values certainly do."""
         return self._data.stamp()
 
-    @property
-    def generation(self) -> int:
-        """A number that changes whenever the runtime replaces or writes the values (NumPy writes leave no trace)."""
-        return self._data.generation
-
     def free_data(self, why: str) -> None:
         """Drop the values; reading them afterwards, before new ones come, raises NetError(why)."""
         self._data.drop(why)

@@ -50,7 +50,8 @@ class _Record:
         inputs: per node, the leaf tensors of its bottoms (None where no gradient is wanted) from outside the segment.
         params: per node, the leaf tensors of its parameters.
         tops: per node, where each top comes from in the graph (None: it carries no gradient).
-        seen: blobs read from outside and their generation, to know when the record has gone stale.
+        seen: blobs read from outside and their stamps, to know when the record has gone stale, or may have: layers
+            save copies in other layouts, which a write through a held array does not reach.
     """
 
     first: int
@@ -61,7 +62,7 @@ class _Record:
     seen: list[tuple[Blob, int]] = field(default_factory=list)
 
     def stale(self) -> bool:
-        return any(blob.generation != generation for blob, generation in self.seen)
+        return any(blob.stamp() != stamp for blob, stamp in self.seen)
 
 
 class Engine:
@@ -193,7 +194,7 @@ class Engine:
             else:
                 value = self._read(node, i, replay)
                 if record is not None:
-                    record.seen.append((blob, blob.generation))
+                    record.seen.append((blob, 0))  # stamped when the record is filed
                     if node.bottom_need_backward[i]:
                         value = leaf = value.detach().requires_grad_()
             bottoms.append(value)
@@ -234,7 +235,7 @@ class Engine:
 
     def _note(self, record: _Record) -> None:
         """File a record. Inputs that a later in-place layer overwrites cannot tell whether they changed otherwise."""
-        record.seen = [(b, b.generation) for b, _ in record.seen if self._last_write.get(b, -1) <= record.last]
+        record.seen = [(b, b.stamp()) for b, _ in record.seen if self._last_write.get(b, -1) <= record.last]
         for index in range(record.first, record.last + 1):
             self._records[index] = record
 

@@ -94,6 +94,22 @@ def test_values_written_between_forward_and_backward_count(make_net, fill_net, p
 
 
 @PHASES
+@pytest.mark.parametrize("held_before", [True, False])
+def test_values_written_before_backward_reach_layers_that_keep_another_layout(make_net, fill_net, phase, held_before):
+    top = 'layer { name: "top" type: "Convolution" bottom: "s" top: "top" convolution_param { num_output: 1 %s } }'
+    net = fill_net(make_net(TEXT + top % "kernel_size: 2", phase))
+    for written in (2, 3):
+        net.clear_param_diffs()
+        held = net.blobs["s"].data if held_before else None
+        net.forward()
+        net.blobs["s"].data[...] = written
+        net.blobs["top"].diff[...] = 1
+        net.backward()
+        assert (net.params["top"][0].diff == written).all()
+        del held
+
+
+@PHASES
 def test_parameter_arrays_are_the_parameters(make_net, fill_net, phase):
     net = fill_net(make_net(TEXT, phase))
     weight, bias = (b.data for b in net.params["conv"])
