@@ -14,9 +14,12 @@ from caffe_compat.errors import CaffeError
 __all__ = ["VERBS", "main"]
 
 VERBS = {
+    "classify": "caffe_compat.tools.classify:classify",
+    "compare": "caffe_compat.tools.compare:compare",
     "compute_image_mean": "caffe_compat.tools.compute_image_mean:compute_image_mean",
     "convert": "caffe_compat.tools.convert:convert",
     "convert_imageset": "caffe_compat.tools.convert_imageset:convert_imageset",
+    "detect": "caffe_compat.tools.detect:detect",
     "device_query": "caffe_compat.tools.device_query:device_query",
     "draw_net": "caffe_compat.tools.draw_net:draw_net",
     "extract_features": "caffe_compat.tools.extract_features:extract_features",

@@ -130,7 +130,8 @@ def test_a_torch_module_takes_the_state_dict(realdata, tmp_path):
         }
     )
     net.load_state_dict(torch.load(tmp_path / "lenet.pt", weights_only=True), strict=True)
-    recorded = np.load(realdata / "caffemodels/recorded/lenet_v1.npz")
+    with np.load(realdata / "caffemodels/recorded/lenet_v1.npz") as file:
+        recorded = dict(file)
     x = torch.from_numpy(recorded["in/data"])
     with torch.no_grad():
         x = torch.max_pool2d(net["conv1"](x), 2)
