@@ -82,15 +82,30 @@ def warning(message: str) -> None:
 
 
 @contextmanager
-def log_to_file(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Append the lines to a file too while the block runs, whatever stderr shows."""
+def log_to_file(path: str | os.PathLike[str], level: int | None = None) -> Iterator[None]:
+    """Append the lines to a file too while the block runs.
+
+    Args:
+        path: the file.
+        level: least level of its lines, as for ``init_log``, even where stderr shows fewer; None: as stderr.
+    """
     handler = logging.FileHandler(path, encoding="utf-8")
     handler.setFormatter(GlogFormatter())
+    before = _logger.level
+    if level is not None:
+        handler.setLevel(_LEVELS[level])
+        _logger.setLevel(min(before, _LEVELS[level]))
+    others = [(other, other.level) for other in _logger.handlers]
+    for other, least in others:
+        other.setLevel(max(before, least))
     _logger.addHandler(handler)
     try:
         yield
     finally:
         _logger.removeHandler(handler)
+        _logger.setLevel(before)
+        for other, least in others:
+            other.setLevel(least)
         handler.close()
 
 
