@@ -18,7 +18,7 @@ import scipy.io
 from caffe_compat.errors import DataError
 from data_prep.seg_folder import SegFolder, folder_contents
 
-__all__ = ["SBDFolder", "decode_gtcls", "encode_gtcls", "find_sbd"]
+__all__ = ["SBDFolder", "decode_gtcls", "encode_gtcls", "find_sbd", "sbd_root"]
 
 _PARTS = ("img", "cls")
 _PLACES = ("", "dataset", "benchmark_RELEASE/dataset", "sbdd/dataset", "sbd/dataset")
@@ -53,6 +53,12 @@ class SBDFolder(SegFolder):
         return decode_gtcls(data, name)
 
 
+def sbd_root(source: Path) -> Path | None:
+    """Where SBD's dataset folder is, whole or not; None if there is none. ``source`` as for ``find_sbd``."""
+    places = (source / place for place in _PLACES)
+    return next((root for root in places if any((root / part).is_dir() for part in _PARTS)), None)
+
+
 def find_sbd(source: Path) -> SBDFolder:
     """SBD's dataset folder at or below ``source``.
 
@@ -63,11 +69,8 @@ def find_sbd(source: Path) -> SBDFolder:
     Raises:
         DataError: there is none, or a part of it is missing.
     """
-    for place in _PLACES:
-        root = source / place
-        if any((root / part).is_dir() for part in _PARTS):
-            break
-    else:
+    root = sbd_root(source)
+    if root is None:
         raise DataError(
             f"no SBD dataset at '{source}': looked for a folder with img, cls and train.txt, there and in "
             f"dataset or benchmark_RELEASE/dataset below it; found {folder_contents(source)}; "

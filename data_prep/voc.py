@@ -17,7 +17,7 @@ from caffe_compat.errors import DataError
 from data_prep.labels import decode_label
 from data_prep.seg_folder import SegFolder, folder_contents
 
-__all__ = ["VOCFolder", "find_voc"]
+__all__ = ["VOCFolder", "find_voc", "voc_years"]
 
 _PARTS = ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation")
 _PLACES = ("", "VOC20??", "VOCdevkit/VOC20??", "pascal/VOC20??", "TrainVal/VOCdevkit/VOC20??")
@@ -53,6 +53,17 @@ class VOCFolder(SegFolder):
         return decode_label(data, name)
 
 
+def voc_years(source: Path) -> list[VOCFolder]:
+    """The VOC folders at or below ``source``, whole or not, by name; ``source`` as for ``find_voc``."""
+    found = {
+        candidate
+        for place in _PLACES
+        for candidate in (source.glob(place) if place else [source])
+        if any((candidate / part).is_dir() for part in _PARTS)
+    }
+    return sorted((VOCFolder(root) for root in found), key=lambda one: one.name)
+
+
 def find_voc(source: Path, year: int | None = None) -> VOCFolder:
     """The VOC folder at or below ``source``.
 
@@ -64,15 +75,10 @@ def find_voc(source: Path, year: int | None = None) -> VOCFolder:
     Raises:
         DataError: there is none, a part of it is missing, or there are several years and none was named.
     """
-    found = {
-        candidate
-        for place in _PLACES
-        for candidate in (source.glob(place) if place else [source])
-        if any((candidate / part).is_dir() for part in _PARTS)
-    }
-    years = sorted(VOCFolder(candidate).name for candidate in found)
+    found = set(voc_years(source))
+    years = sorted(one.name for one in found)
     if year is not None:
-        found = {one for one in found if VOCFolder(one).name == f"voc{year}"}
+        found = {one for one in found if one.name == f"voc{year}"}
     if not found:
         asked = f"VOC{year}" if year is not None else "VOC"
         seen = f"{', '.join(years)}" if years else folder_contents(source)
@@ -83,7 +89,7 @@ def find_voc(source: Path, year: int | None = None) -> VOCFolder:
         )
     if len(found) > 1:
         raise DataError(f"several VOC datasets at '{source}': {', '.join(years)}; name one with --year")
-    root = found.pop()
+    root = found.pop().root
     missing = [part for part in _PARTS if not (root / part).is_dir()]
     if missing:
         raise DataError(

@@ -14,9 +14,9 @@ from caffe_compat.errors import DataError
 from data_prep.layers import LMDBSegDataLayer, SBDDSegDataLayer, SegDataLayer, VOCSegDataLayer
 from data_prep.lists import PUBLISHED_SIZES, write_list
 from data_prep.prepare import prepare, seg11valid
-from data_prep.sbd import SBDFolder, find_sbd
+from data_prep.sbd import SBDFolder, find_sbd, sbd_root
 from data_prep.seg_folder import SegFolder
-from data_prep.voc import VOCFolder, find_voc
+from data_prep.voc import VOCFolder, find_voc, voc_years
 from nets.sources import PythonData
 
 __all__ = ["Split", "Splits", "find_splits"]
@@ -92,7 +92,8 @@ def find_splits(data: Path, classes: int = 21) -> Splits:
         classes: number of classes, background included.
 
     Raises:
-        DataError: there is no VOC there, or a list is missing; the message says what was looked for.
+        DataError: there is no VOC there, a part of VOC or SBD is missing, a list is missing, or there are several
+            years of VOC without 2011; the message says what was looked for.
     """
     voc = _voc(data, classes)
     sbd = _sbd(data, classes)
@@ -103,14 +104,15 @@ def find_splits(data: Path, classes: int = 21) -> Splits:
 
 
 def _voc(data: Path, classes: int) -> VOCFolder:
-    try:
-        return VOCFolder(find_voc(data, 2011).root, classes)  # the paper's year, where several are there
-    except DataError:
-        return VOCFolder(find_voc(data).root, classes)
+    years = [folder.name for folder in voc_years(data)]
+    if len(years) > 1 and "voc2011" not in years:
+        raise DataError(
+            f"several years of VOC at '{data}': {', '.join(years)}, and not 2011, which the paper uses; "
+            "give --data a folder with one of them (and SBD beside it)"
+        )
+    found = find_voc(data, 2011 if "voc2011" in years else None)
+    return VOCFolder(found.root, classes)
 
 
 def _sbd(data: Path, classes: int) -> SBDFolder | None:
-    try:
-        return SBDFolder(find_sbd(data).root, classes)
-    except DataError:
-        return None
+    return None if sbd_root(data) is None else SBDFolder(find_sbd(data).root, classes)
