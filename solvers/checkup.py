@@ -12,15 +12,17 @@ import numpy as np
 
 from caffe_compat.device import load_random_state, random_state
 from caffe_compat.layer.blob import Shape
+from caffe_compat.layer.loss.normalization import normalization_mode
+from caffe_compat.layer.loss.softmax_with_loss import SoftmaxWithLoss
 from caffe_compat.net.net import Net
-from caffe_compat.proto.caffe_pb2 import TRAIN, NetParameter
+from caffe_compat.proto.caffe_pb2 import TRAIN, LossParameter, NetParameter
 from data_prep.labels import VOID
 from nets.surgery import Report
 from solvers.datasets import Split, Splits
 from solvers.initial import find_stuck, interpolated_layers
 from solvers.recipe import Recipe
 
-__all__ = ["Checkup", "Cost", "cost_of_step", "examine"]
+__all__ = ["Checkup", "Cost", "averages_pixels", "cost_of_step", "examine"]
 
 _SAMPLES = 25  # images of each split that are opened
 _BASE_BYTES = 350e6  # Python, torch and its libraries
@@ -76,7 +78,7 @@ def examine(
     """
     found = Checkup()
     sizes, counted = _check_data(found, splits)
-    _check_weights(found, net, report, origin)
+    _check_weights(found, net, report, origin, recipe.begins_from or recipe.ilsvrc)
     labelled = float(np.mean(counted)) if counted else 0.0
     _tell_rates(found, recipe, net, labelled)
     if sizes:
@@ -115,7 +117,7 @@ def _some_pairs(split: Split) -> Iterator[np.ndarray]:
         yield split.folder.read_pair(image_id).label
 
 
-def _check_weights(found: Checkup, net: Net, report: Report | None, origin: str) -> None:
+def _check_weights(found: Checkup, net: Net, report: Report | None, origin: str, usual: str) -> None:
     found.say("weights", origin)
     if report is not None:
         found.say(
@@ -137,17 +139,19 @@ def _check_weights(found: Checkup, net: Net, report: Report | None, origin: str)
     if stuck.stuck:
         found.faults.append(
             f"zero weights that can never learn, for all above them is zero too: {', '.join(stuck.stuck)}. "
-            "Give weights with --init (a caffemodel that has these layers)"
+            f"Give weights that have these layers with --init; this model starts from {usual}"
         )
+
+
+def averages_pixels(net: Net) -> bool:
+    """Whether the net's loss is a mean over pixels; if not, it is their sum (divided by the batch size)."""
+    means: set[int] = {LossParameter.VALID, LossParameter.FULL}
+    return any(normalization_mode(layer) in means for layer in net.layers if isinstance(layer, SoftmaxWithLoss))
 
 
 def _tell_rates(found: Checkup, recipe: Recipe, net: Net, labelled: float) -> None:
     rate, momentum = float(recipe.settings["base_lr"]), float(recipe.settings["momentum"])
-    normalized = any(
-        layer.param.loss_param.normalize or layer.param.loss_param.HasField("normalization")
-        for layer in net.layers
-        if layer.type == "SoftmaxWithLoss"
-    )
+    normalized = averages_pixels(net)
     per_pixel = rate if normalized else rate * labelled
     kind = "mean over pixels" if normalized else "sum over pixels"
     found.say(

@@ -16,10 +16,11 @@ from caffe_compat.proto.text import write_text
 from nets.catalogue import DEPLOY_FILE, lookup
 from nets.size import parameter_count
 from nets.sources import InputData
-from solvers.datasets import find_splits
+from solvers.datasets import Split, find_splits
 from solvers.demo import run_demo
 from solvers.device_option import device_option, use_device
 from solvers.infer import deploy_net, infer
+from solvers.initial import check_covered
 from solvers.metrics import Scores
 from solvers.published import PUBLISHED
 from solvers.recipe import Recipe
@@ -97,17 +98,17 @@ def command(
             raise SolverError("no data: give --data DIR (VOC2011 and SBD; see README), or try --demo first")
         splits = find_splits(data, lookup(model).classes)
         if score_weights is not None:
-            _score(model, score_weights, data)
+            _score(model, score_weights, splits.test)
             return
         workplace = Workplace(splits, workdir, read, seed, snapshot)
         _train(this, workplace, iterations, init, resume, stages, check)
 
 
 def main() -> None:
-    """Run the command; an error of ours is one line on stderr and exit status 1."""
+    """Run the command; an error of ours, or of the file system, is one line on stderr and exit status 1."""
     try:
         command()
-    except CaffeError as error:
+    except (CaffeError, OSError) as error:
         raise SystemExit(f"solve.py: {error}") from None
 
 
@@ -150,17 +151,18 @@ def _infer(model: str, weights: Path | None, images: Path, workdir: Path) -> Non
     if weights is None:
         raise SolverError("--infer: no weights; give --init WEIGHTS.caffemodel")
     net = deploy_net(model, weights)
+    check_covered(net, weights)
     results = infer(net, images, workdir / model / "predictions", mean_bgr=lookup(model).mean_bgr)
     for result in results:
         click.echo(f"{result.image} -> {result.label}")
 
 
-def _score(model: str, weights: Path, data: Path) -> None:
+def _score(model: str, weights: Path, test: Split) -> None:
     known = lookup(model)
-    test = find_splits(data, known.classes).test
     with TemporaryDirectory() as folder:
         nets = known.prototxts(test_source=test.source("files", Path(folder), known.mean_bgr, 1337))
         net = Net(nets[known.test_file], phase=TEST, weights=weights, keep=["score", "label", "loss"])
+        check_covered(net, weights)
         scores = score(net, test.ids)
     print_scores(scores, 0)
     _print_beside_published(model, scores, len(test.ids), test.published_size)
@@ -197,15 +199,19 @@ def _train(
             weights = weights_of(state)
             continue
         again = resume and (state is not None or not stages)
-        training = Training(stage, workplace, planned, weights or _previous(stage, workplace), again)
+        if state is None and weights is None:
+            weights = _previous(stage, workplace)
+        training = Training(stage, workplace, planned, weights, again)
         found = training.check()
         click.echo(f"{stage.model}: check before training\n{found}")
         if found.faults:
             raise SolverError(f"{stage.model}: {len(found.faults)} faults found by the check above; mend them first")
         if check:
             return
-        if training.run() is None:
+        training.run()
+        if not training.finished:
             return
+        click.echo(f"{stage.model}: finished; {training.weights}")
         weights = training.weights
 
 

@@ -13,13 +13,14 @@ fall to zero, less dropout.
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import count
+from itertools import chain, count
 from pathlib import Path
 
 import click
 import numpy as np
 from PIL import Image
 
+from caffe_compat.errors import SolverError
 from caffe_compat.proto.caffe_pb2 import NetParameter
 from caffe_compat.proto.whole_file import replacing
 from data_prep.labels import voc_palette
@@ -29,7 +30,7 @@ from solvers.datasets import Split, find_splits
 from solvers.infer import deploy_net, overlay, predict
 from solvers.metrics import Scores
 from solvers.recipe import Recipe
-from solvers.recipes import chain
+from solvers.recipes import chain as stages_of
 from solvers.report import learning_curve
 from solvers.training import Training, Workplace
 
@@ -55,7 +56,12 @@ def run_demo(model: str, folder: Path, seed: int = 1337, read: str = "lmdb", pro
 
     Returns:
         The last stage's scores on the held-out images.
+
+    Raises:
+        SolverError: the model is another one.
     """
+    if model not in _ITERATIONS:
+        raise SolverError(f"--demo: no demo of {model}; there is one of {', '.join(_ITERATIONS)}")
     folder = _unused(folder)
     draw_dataset(folder / "data", seed=seed)
     splits = find_splits(folder / "data")
@@ -63,7 +69,7 @@ def run_demo(model: str, folder: Path, seed: int = 1337, read: str = "lmdb", pro
     weights: Path | None = None
     tables = {}
     results: list[Scores] = []
-    for stage in chain(model):
+    for stage in stages_of(model):
         training = Training(_thin(stage), workplace, _ITERATIONS[stage.model], weights)
         click.echo(f"{stage.model}: {training.iterations} iterations at {_WIDTH:g} of the channels")
         click.echo(str(training.check()))
@@ -83,11 +89,8 @@ def run_demo(model: str, folder: Path, seed: int = 1337, read: str = "lmdb", pro
 
 def _unused(folder: Path) -> Path:
     """The folder, or, where a demo was run before, one beside it with the next number."""
-    for number in count(2):
-        if not folder.exists():
-            return folder
-        folder = folder.with_name(f"{folder.name.partition('-')[0]}-{number}")
-    raise AssertionError  # count does not end
+    names = chain([folder.name], (f"{folder.name}-{number}" for number in count(2)))
+    return next(free for name in names if not (free := folder.with_name(name)).exists())
 
 
 def _thin(recipe: Recipe) -> Recipe:

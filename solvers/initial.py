@@ -6,12 +6,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from caffe_compat.errors import WeightsError
 from caffe_compat.net.net import Net
 from caffe_compat.proto.caffe_pb2 import LayerParameter
 from caffe_compat.proto.weights import read_caffemodel
 from nets.surgery import Report, interp, transplant
 
-__all__ = ["StuckLayers", "WeightsFile", "find_stuck", "interpolated_layers", "start_from"]
+__all__ = ["StuckLayers", "WeightsFile", "check_covered", "find_stuck", "interpolated_layers", "start_from"]
+
+_WEIGHTED = ("Convolution", "Deconvolution", "InnerProduct")
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,21 @@ def start_from(net: Net, path: str | os.PathLike[str]) -> Report:
     return report
 
 
+def check_covered(net: Net, path: str | os.PathLike[str]) -> None:
+    """See that a file gave weights to every layer that would be silent without, before the net is scored or used.
+
+    Raises:
+        WeightsError: a Convolution or Deconvolution is at zero and the file does not have it.
+    """
+    zero = [layer.name for layer in net.layers if layer.type in _WEIGHTED and not layer.blobs[0].tensor().any()]
+    lacking = [name for name in zero if name not in WeightsFile(path).params] if zero else []
+    if lacking:
+        raise WeightsError(
+            f"{path}: has no weights for {', '.join(lacking)}, which would stay at zero and score nothing; "
+            "give the weights of a training of this model"
+        )
+
+
 @dataclass(frozen=True)
 class StuckLayers:
     """Layers whose weights are all zero.
@@ -83,11 +101,7 @@ class StuckLayers:
 
 def find_stuck(net: Net) -> StuckLayers:
     """Look for layers that are at zero weights and say which of them can still learn."""
-    zero = {
-        layer.name
-        for layer in net.layers
-        if layer.type in ("Convolution", "Deconvolution", "InnerProduct") and not layer.blobs[0].tensor().any()
-    }
+    zero = {layer.name for layer in net.layers if layer.type in _WEIGHTED and not layer.blobs[0].tensor().any()}
     frozen = set(interpolated_layers(net))
     open_blobs: set[str] = set()  # those from which a gradient can come back
     reached: dict[str, bool] = {}

@@ -1,11 +1,12 @@
 """One training: from a recipe, a data folder and starting weights to snapshots, scores and a learning curve.
 
 WORKDIR/MODEL/
-    train.prototxt, val.prototxt, solver.prototxt   what was run
-    snapshot/train_iter_N.caffemodel, .solverstate   as Caffe writes them; .resume: data position, random states
-    train.log                                        Caffe's log lines, for parse_log
-    losses.csv, scores.csv, learning_curve.png       to look at
-    lists/, lmdb/                                    what was read
+    train.prototxt, val.prototxt, deploy.prototxt     the nets
+    solver.prototxt                                   the recipe's settings, as released
+    snapshot/train_iter_N.caffemodel, .solverstate    as Caffe writes them; .resume: data position, random states
+    train.log                                         Caffe's log lines, for parse_log
+    losses.csv, scores.csv, learning_curve.png        to look at; a row of losses for each iteration, counted from 0
+    lists/, lmdb/                                     what was read
 """
 
 import re
@@ -23,10 +24,11 @@ from caffe_compat.net.net import Net
 from caffe_compat.proto.caffe_pb2 import TEST, NetParameter, SolverParameter
 from caffe_compat.proto.text import write_text
 from caffe_compat.solver import SGDSolver, apply_extra, load_extra, save_extra
+from caffe_compat.solver.lr import learning_rate
 from data_prep.labels import VOID
 from nets.catalogue import DEPLOY_FILE, Model, lookup
 from nets.surgery import Report, interp
-from solvers.checkup import Checkup, examine
+from solvers.checkup import Checkup, averages_pixels, examine
 from solvers.datasets import Splits
 from solvers.initial import interpolated_layers, start_from
 from solvers.metrics import Scores
@@ -63,12 +65,14 @@ class Workplace:
 
 
 class _RecipeSolver(SGDSolver):
-    """Caffe's SGD, whose snapshots come with what a bit-equal resume needs."""
+    """Caffe's SGD, whose snapshots come with what a bit-equal resume needs.
+
+    That is written first: a solver state that is there, even after a kill between the files, has it beside it.
+    """
 
     def snapshot(self) -> tuple[str, str]:
-        written = super().snapshot()
         save_extra(self)
-        return written
+        return super().snapshot()
 
 
 def latest_snapshot(folder: Path) -> Path | None:
@@ -95,7 +99,7 @@ class Training:
         recipe: what to run.
         workplace: what to run it with.
         iterations: how many; None: the recipe's.
-        weights: a caffemodel to start from; None leaves the fillers' values.
+        weights: a caffemodel to start from; None leaves the fillers' values. Not used when going on.
         resume: go on from the latest snapshot in the model's folder.
 
     Raises:
@@ -120,14 +124,14 @@ class Training:
         self._check_folder(state, resume)
         (self.folder / "snapshot").mkdir(parents=True, exist_ok=True)
         set_random_seed(workplace.seed)
-        with glog.log_to_file(self.folder / "train.log"):
+        with glog.log_to_file(self.folder / "train.log", level=0):
             train, test = self._write_nets()
             self.solver = _RecipeSolver(self._settings(train), keep=["label"])
             self.test_net = Net(test, phase=TEST, keep=["score", "label", "loss"])
             self.test_net.share_with(self.solver.net)
             self.report, self.origin = self._start(state, weights)
         self.losses = Table(self.folder / "losses.csv", ["iteration", "loss", "loss_per_pixel"], self.solver.iter)
-        self.scores = Table(self.folder / "scores.csv", ["iteration", *_METRICS], self.solver.iter)
+        self.scores = Table(self.folder / "scores.csv", ["iteration", *_METRICS], self.solver.iter + 1)
 
     def _check_folder(self, state: Path | None, resume: bool) -> None:
         if state is not None and not resume:
@@ -206,41 +210,48 @@ class Training:
             progress: show bars on stderr.
 
         Returns:
-            The last scores; None if stopped by a signal or never scored.
+            The last scores; None if stopped by a signal, or if nothing was left to score.
         """
         solver, every = self.solver, self.recipe.score_every if score_every is None else score_every
         snapshot_every = self.workplace.snapshot_every or int(self.recipe.settings["snapshot"])
         solver.handle_signals("stop", "snapshot")
         scores: Scores | None = None
         with (
-            glog.log_to_file(self.folder / "train.log"),
+            glog.log_to_file(self.folder / "train.log", level=0),
             tqdm(total=self.iterations, initial=solver.iter, desc=self.recipe.model, disable=not progress) as bar,
         ):
             solver.add_callback(lambda: None, lambda: self._note(bar))
-            while solver.iter < self.iterations:
+            if every and self.finished and not self._scored():  # stopped between its end and its last scores
+                scores = self.score(progress)
+            while not self.finished:
                 marks = [self.iterations, _next(solver.iter, snapshot_every)]
                 solver.step(min([*marks, *([_next(solver.iter, every)] if every else [])]) - solver.iter)
-                done = solver.iter == self.iterations
-                if done or solver.iter % snapshot_every == 0 or solver.requested_early_exit:
+                if self.finished or solver.iter % snapshot_every == 0 or solver.requested_early_exit:
                     solver.snapshot()
                 if solver.requested_early_exit:
                     click.echo(f"{self.recipe.model}: stopped at iteration {solver.iter}; --resume goes on from here")
                     return None
-                if every and (done or solver.iter % every == 0):
+                if every and (self.finished or solver.iter % every == 0):
                     scores = self.score(progress)
         learning_curve(self.folder / "learning_curve.png", {self.recipe.model: (self.losses, self.scores)})
         return scores
+
+    @property
+    def finished(self) -> bool:
+        """Whether all iterations are done."""
+        return self.solver.iter >= self.iterations
+
+    def _scored(self) -> bool:
+        return self.solver.iter in self.scores.column("iteration")
 
     def _note(self, bar: tqdm) -> None:
         """After a backward: the row of the loss, and the bar."""
         solver = self.solver
         pixels = int((solver.net.blobs["label"].tensor() != VOID).sum())
-        normalized = any(layer.param.loss_param.normalize for layer in solver.net.layers if layer.is_loss)
-        per_pixel = solver.loss if normalized else solver.loss / max(1, pixels)
+        per_pixel = solver.loss if averages_pixels(solver.net) else solver.loss / max(1, pixels)
+        rate, _ = learning_rate(solver.param, solver.iter, solver.current_step)
         self.losses.add({"iteration": solver.iter, "loss": solver.loss, "loss_per_pixel": per_pixel})
-        bar.set_postfix_str(
-            f"loss/pixel {per_pixel:.4f}, loss {solver.loss:.4g}, lr {self.recipe.settings['base_lr']:g}"
-        )
+        bar.set_postfix_str(f"loss/pixel {per_pixel:.4f}, loss {solver.loss:.4g}, lr {rate:.3g}")
         bar.update(1)
 
     def score(self, progress: bool = True, save_dir: Path | None = None) -> Scores:
