@@ -55,7 +55,7 @@ def compare(prototxt: str, weights: str, record: str, tolerance: float, gpu: str
     What is further off than the tolerance comes first, in the order in which it is computed. Exit status 1 if anything
     is. record_with_caffe.py, in the folder of this tool, makes the RECORD where pycaffe is.
     """
-    use_one_device(chosen_gpus(gpu), "compare.py:1")
+    use_one_device(chosen_gpus(gpu), "caffe.cpp:275")
     found = list(differences(prototxt, weights, record))
     diverged = [one for one in found if not one.relative <= tolerance]
     for one in diverged:
@@ -92,7 +92,6 @@ def differences(prototxt: str, weights: str, record: str) -> Iterator[Difference
         if file.attrs.get("diffs", False):
             for name, seed in _arrays(file, "seeds"):
                 net.blobs[name].diff[...] = seed
-            net.clear_param_diffs()
             net._backward(len(net.layers) - 1, 0)
             for name in reversed(_computed_order(net)):
                 yield _difference(file, f"blobs/{name}/diff", net.blobs[name], "diff", f"{name} diff")

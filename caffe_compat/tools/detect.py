@@ -1,6 +1,6 @@
 """``detect INPUT OUTPUT``: a net run on windows of pictures, as R-CNN does.
 
-    caffe-compat detect windows.csv found.csv -crop_mode list -model_def deploy.prototxt -pretrained_model net.caffemodel
+    caffe-compat detect windows.csv found.csv -crop_mode list -model_def deploy.prototxt -pretrained_model w.caffemodel
 
 INPUT is a CSV with the columns filename, ymin, xmin, ymax, xmax (-crop_mode list), or a text file of picture names
 (-crop_mode selective_search, which needs selective_search_ijcv_with_python and MATLAB). OUTPUT is a CSV with those

@@ -140,6 +140,12 @@ def test_a_torch_module_takes_the_state_dict(realdata, tmp_path):
     assert np.abs(x.numpy() - recorded["out/prob"]).max() <= 1e-4
 
 
+def test_safetensors_values_are_aligned(tmp_path):
+    for name in ("a", "ab", "abc", "abcd", "abcde", "abcdef", "abcdefg", "abcdefgh"):
+        write_weights(str(tmp_path / "a.safetensors"), [LayerWeights(name, "", [np.ones(3)])])
+        assert int.from_bytes((tmp_path / "a.safetensors").read_bytes()[:8], "little") % 8 == 0
+
+
 def test_the_safetensors_package_reads_and_writes_the_same(tmp_path):
     package = pytest.importorskip("safetensors.numpy")
     write_weights(str(tmp_path / "a.safetensors"), layers())
