@@ -1,0 +1,87 @@
+"""Drawn data, thin trainings, and solve.py as a function and as a program."""
+
+import os
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from caffe_compat.device import set_mode_cpu
+from caffe_compat.glog import init_log
+from data_prep.shapes import draw_dataset
+from solvers import cli
+
+ROOT = Path(__file__).resolve().parents[2]
+PROGRAM = Path(__file__).with_name("thin_training.py")
+
+
+@pytest.fixture(scope="session")
+def thin():
+    """What thin_training.py defines: thin_training, thin_workplace, thin_recipe, random_trunk."""
+    return SimpleNamespace(**runpy.run_path(str(PROGRAM), run_name="thin_training"))
+
+
+@pytest.fixture(scope="session")
+def drawn_once(tmp_path_factory):
+    """A small drawn dataset, to be read only."""
+    folder = tmp_path_factory.mktemp("drawn") / "data"
+    draw_dataset(folder, train=6, val=2)
+    return folder
+
+
+@pytest.fixture
+def drawn(tmp_path):
+    """A small drawn dataset that the test may spoil."""
+    return draw_dataset(tmp_path / "data", train=3, val=2)
+
+
+@pytest.fixture
+def solve(monkeypatch, capsys):
+    """Function: solve.py with these arguments, in this process: its exit status and what it printed."""
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["solve.py", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        printed = capsys.readouterr()
+        code = ended.value.code
+        status, message = (1, f"{code}\n") if isinstance(code, str) else (code or 0, "")
+        return SimpleNamespace(status=status, out=printed.out, err=printed.err + message)
+
+    yield run
+    set_mode_cpu()
+    init_log(0)
+
+
+@pytest.fixture
+def start():
+    """Function: a program of this project as a process with this process's number of threads; killed at the end."""
+    started = []
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": str(min(2, torch.get_num_threads()))}
+
+    def begin(*arguments):
+        process = subprocess.Popen(
+            [sys.executable, *map(str, arguments)],
+            cwd=ROOT,
+            env=environment,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        started.append(process)
+        return process
+
+    yield begin
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+@pytest.fixture
+def program():
+    """Path of thin_training.py."""
+    return PROGRAM
