@@ -123,6 +123,10 @@ class Blob:
         """Copy values of the same count in, in place: blobs that share this memory see them too."""
         self._data.write(value, self._shape, current_device())
 
+    def relayout(self, memory_format: torch.memory_format) -> None:
+        """Keep the values in another memory layout, as long as no array of them is held; they stay the same."""
+        self._data.relayout(memory_format)
+
     def mark_changed(self) -> None:
         """Say that the memory behind ``tensor()`` was changed in place: what was derived from it is stale."""
         self._data.mark_changed()

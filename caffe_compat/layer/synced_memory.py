@@ -125,6 +125,13 @@ class SyncedMemory:
         self.generation = next(_clock)
         self._host_is_head = False
 
+    def relayout(self, memory_format: torch.memory_format) -> None:
+        """Keep the values in another memory layout from now on, unless an array of them is held or they are zeros."""
+        if self._tensor is not None and not self.leased and not self._host_is_head:
+            laid = self._tensor.contiguous(memory_format=memory_format)
+            if laid is not self._tensor:
+                self._tensor, self._host = laid, None
+
     def write(self, value: torch.Tensor | np.ndarray, shape: Shape, device: torch.device) -> None:
         """Copy new values into the memory that is already there (parameters: other blobs may share it)."""
         held = self.tensor(shape, device) if self.written else torch.empty(shape, dtype=self.dtype, device=device)

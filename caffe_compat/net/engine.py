@@ -215,8 +215,8 @@ class Engine:
             self._overwritten[node.index] = value
         return value
 
-    @staticmethod
-    def _params(node: Node, record: _Record) -> list[Tensor]:
+    def _params(self, node: Node, record: _Record) -> list[Tensor]:
+        self.plan.lay_out(node)
         leaves = [
             blob.tensor().detach().requires_grad_() if need else None
             for blob, need in zip(node.layer.blobs, node.param_need_backward, strict=True)

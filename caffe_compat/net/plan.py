@@ -1,7 +1,7 @@
 """Exact rewrites that make a lean net's forward faster; what comes out is the same up to fp32 rounding.
 
-- channels_last: 2-D convolution weights are kept once more in channels-last layout, which makes their outputs, and so
-  the maps between them, channels-last too: the layout that CPU and GPU convolutions are fastest in.
+- channels_last: the weights of 2-D convolutions lie in memory as the convolution wants them, so that it does not turn
+  them around in every call; there is no second copy. A held array of them turns them back.
 - diagonal Deconvolution: FCN's interpolation layers hold one kernel per channel on the diagonal and zeros elsewhere;
   the zeros are not multiplied (a transposed convolution with one group per channel).
 
@@ -16,6 +16,7 @@ import torch.nn.functional as F
 
 from caffe_compat.device import device
 from caffe_compat.layer.contract import Context
+from caffe_compat.layer.vision.convolution import BaseConvolution
 from caffe_compat.layer.vision.deconvolution import Deconvolution
 from caffe_compat.net.graph import Node
 
@@ -26,7 +27,7 @@ Tensor = torch.Tensor
 
 @dataclass
 class _Prepared:
-    """A layer's parameters, ready for its forward, and the blobs' stamps and the device they were made at."""
+    """A Deconvolution's parameters, ready for its forward, and the blobs' stamps and the device they were made at."""
 
     stamps: list[int]
     device: torch.device
@@ -48,12 +49,17 @@ class Plan:
     def forward(self, node: Node, bottoms: Sequence[Tensor], context: Context) -> list[Tensor]:
         """The node's tops for these bottoms."""
         layer = node.layer
-        if not self.enabled or layer.type not in ("Convolution", "Deconvolution"):
-            return layer.forward(bottoms, [blob.tensor() for blob in layer.blobs], context)
-        prepared = self._prepare(node)
-        if prepared.diagonal and isinstance(layer, Deconvolution):
-            return [_depthwise(layer, bottom, prepared.blobs) for bottom in bottoms]
-        return layer.forward(bottoms, prepared.blobs, context)
+        if self.enabled and isinstance(layer, Deconvolution):
+            prepared = self._prepare(node)
+            if prepared.diagonal:
+                return [_depthwise(layer, bottom, prepared.blobs) for bottom in bottoms]
+        self.lay_out(node)
+        return layer.forward(bottoms, [blob.tensor() for blob in layer.blobs], context)
+
+    def lay_out(self, node: Node) -> None:
+        """Let a 2-D convolution's weight lie as the convolution wants it."""
+        if self.enabled and isinstance(node.layer, BaseConvolution) and len(node.layer.blobs[0].shape) == 4:
+            node.layer.blobs[0].relayout(torch.channels_last)
 
     def _prepare(self, node: Node) -> _Prepared:
         stamps = [blob.stamp() for blob in node.layer.blobs]
@@ -64,8 +70,6 @@ class Plan:
             diagonal = _is_diagonal(node, weight)
             if diagonal:
                 weight = weight.diagonal().permute(2, 0, 1).unsqueeze(1).contiguous()
-            elif weight.dim() == 4:
-                weight = weight.contiguous(memory_format=torch.channels_last)
             held = _Prepared(stamps, device(), [weight, *bias], diagonal)
             if not any(blob.leased for blob in node.layer.blobs):
                 self._prepared[node.index] = held

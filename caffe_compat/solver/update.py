@@ -57,7 +57,7 @@ class ParameterUpdate:
         clip: largest L2 norm of all gradients together; below 0 is no limit.
         iter_size: number of backward passes that the gradients are the sum of.
         history: ``rule.history_per_param`` times as many entries as params: the first of each parameter, then the
-            second of each; C-contiguous, of the parameter's shape. None stands for zeros not yet needed.
+            second of each; of the parameter's shape, best in its memory layout. None stands for zeros not yet needed.
     """
 
     rule: UpdateRule
@@ -90,12 +90,10 @@ class ParameterUpdate:
         for slot in slots:
             held = self.history[slot]
             if held is None or held.device != value.device:
-                held = (
-                    torch.zeros(value.shape, dtype=value.dtype, device=value.device)
-                    if held is None
-                    else held.to(value.device)
-                )
+                held = torch.zeros_like(value) if held is None else held.to(value.device)
                 self.history[slot] = held
+            if held.stride() != value.stride():  # restored from a file, or the parameter was laid out anew
+                held = self.history[slot] = torch.empty_like(value).copy_(held)
             history.append(held)
         for w, g, *h in _pieces([value, grad, *history], _PIECE.get(value.device.type, _PIECE_ELSEWHERE)):
             work = g if g.is_contiguous() else torch.empty_like(g, memory_format=torch.contiguous_format).copy_(g)
@@ -145,6 +143,8 @@ def _pieces(tensors: list[torch.Tensor], limit: int) -> Iterator[list[torch.Tens
     rows = first.shape[0] if first.dim() else 1
     if all(t.is_contiguous() for t in tensors):
         tensors, step = [t.view(-1) for t in tensors], limit
+    elif first.dim() == 4 and all(t.is_contiguous(memory_format=torch.channels_last) for t in tensors):
+        tensors, step = [t.permute(0, 2, 3, 1).view(-1) for t in tensors], limit
     elif rows:
         step = max(1, limit * rows // max(1, first.numel()))
     else:

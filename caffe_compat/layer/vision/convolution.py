@@ -98,6 +98,7 @@ class BaseConvolution(Layer):
     bottoms = Count.at_least(1)
     tops = Count.at_least(1)
     equal_counts = True
+    top_is_free = True
 
     def setup(self, bottom_shapes: Sequence[Shape]) -> None:
         """Read the window and make weight and bias."""
