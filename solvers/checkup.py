@@ -169,9 +169,9 @@ def cost_of_step(param: NetParameter, net: Net, shape: Shape) -> Cost:
         net: the train net, whose weights are used.
         shape: N x 3 x H x W.
     """
+    before = random_state()  # the trial net's fillers draw too
     trial = Net(_fed_by_hand(param, shape), phase=TRAIN, keep=[])
     trial.share_with(net)
-    before = random_state()
     seconds = float("inf")
     for _ in range(3):
         begin = time.perf_counter()

@@ -205,7 +205,7 @@ def _train(
         found = training.check()
         click.echo(f"{stage.model}: check before training\n{found}")
         if found.faults:
-            raise SolverError(f"{stage.model}: {len(found.faults)} faults found by the check above; mend them first")
+            raise SolverError(f"{stage.model}: the check above found faults ({len(found.faults)}); mend them first")
         if check:
             return
         training.run()
