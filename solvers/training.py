@@ -11,6 +11,7 @@ WORKDIR/MODEL/
 
 import re
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,6 +74,18 @@ class _RecipeSolver(SGDSolver):
     def snapshot(self) -> tuple[str, str]:
         save_extra(self)
         return super().snapshot()
+
+    def watched(self) -> AbstractContextManager[object]:
+        """Signals that come in this block are noted, while snapshots are written too."""
+        return self._watched()
+
+    def asked_to_stop(self) -> bool:
+        """Whether a noted signal that no iteration has taken asks to stop."""
+        while self._signals is not None and (request := self._signals.take()) != "none":
+            if request == "stop":
+                return True
+            self.snapshot()
+        return False
 
 
 def latest_snapshot(folder: Path) -> Path | None:
@@ -225,10 +238,15 @@ class Training:
                 scores = self.score(progress)
             while not self.finished:
                 marks = [self.iterations, _next(solver.iter, snapshot_every)]
-                solver.step(min([*marks, *([_next(solver.iter, every)] if every else [])]) - solver.iter)
-                if self.finished or solver.iter % snapshot_every == 0 or solver.requested_early_exit:
-                    solver.snapshot()
-                if solver.requested_early_exit:
+                with solver.watched():
+                    solver.step(min([*marks, *([_next(solver.iter, every)] if every else [])]) - solver.iter)
+                    snapshot_is_due = self.finished or solver.iter % snapshot_every == 0
+                    if snapshot_is_due:
+                        solver.snapshot()
+                    stop = solver.requested_early_exit or solver.asked_to_stop()
+                    if stop and not snapshot_is_due:
+                        solver.snapshot()
+                if stop:
                     click.echo(f"{self.recipe.model}: stopped at iteration {solver.iter}; --resume goes on from here")
                     return None
                 if every and (self.finished or solver.iter % every == 0):
