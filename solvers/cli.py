@@ -22,7 +22,7 @@ from solvers.device_option import device_option, use_device
 from solvers.infer import deploy_net, infer
 from solvers.initial import check_covered
 from solvers.metrics import Scores
-from solvers.published import PUBLISHED
+from solvers.published import PUBLISHED, SOURCES
 from solvers.recipe import Recipe
 from solvers.recipes import RECIPES, chain, recipe, recipe_text
 from solvers.score import print_scores, score
@@ -176,6 +176,7 @@ def _print_beside_published(model: str, scores: Scores, images: int, wanted: int
         values = (row.pixel_accuracy, row.mean_accuracy, row.mean_iu, row.fw_iu)
         cells = (f"{'-':>12}" if value is None else f"{100 * value:>12.3f}" for value in values)
         click.echo(f"{f'published {row.source}':<16}" + "".join(cells))
+    click.echo("; ".join(f"{row.source}: {SOURCES[row.source]}" for row in PUBLISHED[model]))
     if wanted != images:
         click.echo(f"note: the published figures are of seg11valid, 736 images; these are {images}")
 
@@ -210,6 +211,7 @@ def _train(
             return
         training.run()
         if not training.finished:
+            click.echo("the same command with --resume goes on from there")
             return
         click.echo(f"{stage.model}: finished; {training.weights}")
         weights = training.weights

@@ -1,13 +1,19 @@
 """The published results, in parts of 1: what a score is printed beside.
 
-C = the CVPR 2015 paper; P = the PAMI 2016 paper; R = the README of the reference release; W = the released weights
-scored again by a third party. All on seg11valid (736 images) unless said otherwise. P's figures are as commonly cited
-and were not read again: expected values, not asserted truth.
+All are on seg11valid (736 images). P's figures (see SOURCES) are as commonly cited and were not read again: expected
+values, not asserted truth.
 """
 
 from dataclasses import dataclass
 
-__all__ = ["PUBLISHED", "Row"]
+__all__ = ["PUBLISHED", "SOURCES", "Row"]
+
+SOURCES = {
+    "R": "README of the release",
+    "W": "released weights, scored again by others",
+    "C": "CVPR 2015 paper",
+    "P": "PAMI 2016 paper, as commonly cited",
+}
 
 
 @dataclass(frozen=True)
@@ -15,7 +21,7 @@ class Row:
     """One published result; a figure that was not published is None.
 
     Args:
-        source: C, P, R or W.
+        source: a key of SOURCES.
         pixel_accuracy: and the other three as in solvers.metrics.
         tolerance: how far from mean_iu converted released weights may score; None where the row is not for them.
     """

@@ -247,7 +247,7 @@ class Training:
                     if stop and not snapshot_is_due:
                         solver.snapshot()
                 if stop:
-                    click.echo(f"{self.recipe.model}: stopped at iteration {solver.iter}; --resume goes on from here")
+                    click.echo(f"{self.recipe.model}: stopped at iteration {solver.iter}; kept {self.weights}")
                     return None
                 if every and (self.finished or solver.iter % every == 0):
                     scores = self.score(progress)

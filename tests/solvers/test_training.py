@@ -1,6 +1,7 @@
 """Trainings of thin nets: what they leave, resume after kills and signals, refusals, the chain of stages."""
 
 import signal
+import threading
 import time
 
 import numpy as np
@@ -199,7 +200,7 @@ def test_resume_without_the_resume_file_is_caffe_s_restore(unbroken, thin, drawn
     assert not np.array_equal(ours["score_fr/0"], theirs["score_fr/0"])
 
 
-def test_sigint_snapshots_stops_and_says_how_to_go_on(thin, drawn_once, tmp_path, start, program):
+def test_sigint_snapshots_and_stops(thin, drawn_once, tmp_path, start, program):
     process = start(program, drawn_once, tmp_path, 100000)
     wait_for(lambda: latest(tmp_path) is not None, process)
     process.send_signal(signal.SIGINT)
@@ -207,7 +208,7 @@ def test_sigint_snapshots_stops_and_says_how_to_go_on(thin, drawn_once, tmp_path
     assert process.returncode == 0, err
     state = latest(tmp_path)
     reached = read_solverstate(state).iter
-    assert out.splitlines()[-1] == f"voc-fcn32s: stopped at iteration {reached}; --resume goes on from here"
+    assert out.splitlines()[-1] == f"voc-fcn32s: stopped at iteration {reached}; kept {weights_of(state)}"
     assert state.with_suffix(".resume").is_file()
     assert thin.thin_training(drawn_once, tmp_path, reached + 1, resume=True).solver.iter == reached
 
@@ -373,6 +374,21 @@ def test_resume_does_not_speak_of_the_stage_before(train):
     train("voc-fcn32s")
     train("voc-fcn16s")
     assert "starts from" not in train("voc-fcn16s", 3, resume=True)
+
+
+def test_a_stop_by_sigint_ends_the_chain_and_says_how_to_go_on(train, tmp_path):
+    def interrupt():
+        while latest(tmp_path) is None:
+            time.sleep(0.01)
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+
+    other = threading.Thread(target=interrupt)
+    other.start()
+    printed = train("voc-fcn16s", 100000, stages=True).splitlines()
+    other.join()
+    assert printed[-2].startswith("voc-fcn32s: stopped at iteration ")
+    assert printed[-1] == "the same command with --resume goes on from there"
+    assert not (tmp_path / "voc-fcn16s").exists()
 
 
 def test_check_stops_before_training(train, tmp_path):

@@ -1,0 +1,172 @@
+"""solve.py's command line: lists, errors in one line, options that exclude each other. Trainings: test_training.py."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from caffe_compat.net.net import Net
+from caffe_compat.proto.caffe_pb2 import TEST
+from caffe_compat.spec.net_spec import NetSpec
+from caffe_compat.spec.net_spec import layers as L
+from solvers import cli
+from solvers.metrics import Scores
+from solvers.recipes import RECIPES
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_list_names_every_model_with_its_published_result(solve):
+    done = solve("--list")
+    assert (done.status, done.err) == (0, "")
+    lines = done.out.splitlines()
+    for name, facts in {
+        "voc-fcn32s": "134M parameters, stride 32, 21 classes, published mean IU 63.6",
+        "voc-fcn8s": "134M parameters, stride 8, 21 classes, published mean IU 65.5",
+        "voc-fcn-alexnet": "57M parameters, stride 32, 21 classes, published mean IU 48.0",
+    }.items():
+        at = next(i for i, line in enumerate(lines) if line.startswith(f"{name} "))
+        assert lines[at + 1].strip() == facts
+    assert [line.split()[0] for line in lines if line[:3] == "voc"] == list(RECIPES)
+    assert solve().out == done.out
+
+
+def test_a_model_s_list_is_its_recipe_with_the_release_s_defects(solve):
+    done = solve("voc-fcn32s", "--list")
+    assert done.out.startswith("voc-fcn32s\n\nFCN-32s on PASCAL VOC: ")
+    assert "Command:   python solve.py voc-fcn32s --data DATA --init VGG_ILSVRC_16_layers.caffemodel\n" in done.out
+    assert done.out.count("\nNote:      ") == 2
+
+
+@pytest.mark.parametrize("options", [["--list"], ["--demo"], ["--data", "x"], ["--emit-prototxt", "x"]])
+def test_an_unknown_model(solve, options):
+    done = solve("voc-fcn8", *options)
+    assert done.status == 1
+    assert done.err == (
+        "solve.py: unknown model 'voc-fcn8' (did you mean voc-fcn8s?); known: voc-fcn32s, voc-fcn16s, voc-fcn8s, "
+        "voc-fcn8s-atonce, voc-fcn-alexnet\n"
+    )
+
+
+@pytest.mark.parametrize(
+    "options", [["--demo", "--check"], ["--score", "w", "--infer", "i"], ["--emit-prototxt", "d", "--demo", "--check"]]
+)
+def test_options_that_exclude_each_other(solve, options):
+    done = solve("voc-fcn8s", *options)
+    assert done.status == 2
+    assert "Error: --demo, --score, --infer, --emit-prototxt and --check exclude each other; give one" in done.err
+
+
+def test_training_without_data_says_what_to_give(solve):
+    done = solve("voc-fcn8s")
+    assert (done.status, done.err) == (
+        1,
+        "solve.py: no data: give --data DIR (VOC2011 and SBD; see README), or try --demo first\n",
+    )
+
+
+@pytest.mark.parametrize("options", [[], ["--check"], ["--score", "weights"]])
+def test_a_wrong_data_folder(solve, tmp_path, options):
+    done = solve("voc-fcn8s", "--data", tmp_path / "nowhere", *options)
+    assert done.status == 1
+    assert done.err.startswith(f"solve.py: no VOC dataset at '{tmp_path / 'nowhere'}': looked for a folder with ")
+    assert done.err.count("\n") == 1
+
+
+def test_infer_without_weights(solve, tmp_path):
+    done = solve("voc-fcn8s", "--infer", tmp_path)
+    assert (done.status, done.err) == (1, "solve.py: --infer: no weights; give --init WEIGHTS.caffemodel\n")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_cuda_where_there_is_none(solve, tmp_path):
+    done = solve("voc-fcn8s", "--data", tmp_path, "--device", "cuda")
+    assert done.status == 1
+    assert done.err.startswith("solve.py: ")
+    assert "CUDA" in done.err
+    assert "cpu" in done.err
+    assert done.err.count("\n") == 1
+
+
+def test_an_unknown_device(solve, tmp_path):
+    done = solve("voc-fcn8s", "--data", tmp_path, "--device", "tpu")
+    assert done.err == "solve.py: device 'tpu' is unknown; give cpu, cuda, cuda:N or the GPU's number N\n"
+
+
+def test_a_file_where_a_folder_must_be(solve, tmp_path):
+    (tmp_path / "file").touch()
+    done = solve("voc-fcn8s", "--emit-prototxt", tmp_path / "file")
+    assert done.status == 1
+    assert done.err.startswith("solve.py: ")
+    assert str(tmp_path / "file") in done.err
+
+
+def test_resume_with_nothing_there_before_anything_is_built(solve, drawn_once, tmp_path):
+    begin = time.perf_counter()
+    done = solve("voc-fcn8s", "--data", drawn_once, "--workdir", tmp_path, "--resume")
+    assert done.status == 1
+    assert done.err.startswith(f"solve.py: --resume: '{tmp_path / 'voc-fcn8s' / 'snapshot'}' holds no train_iter_N")
+    assert time.perf_counter() - begin < 1
+    assert not (tmp_path / "voc-fcn8s").exists()
+
+
+def test_a_demo_of_a_model_that_has_none(solve, tmp_path):
+    done = solve("voc-fcn-alexnet", "--demo", "--workdir", tmp_path)
+    assert done.err == (
+        "solve.py: --demo: no demo of voc-fcn-alexnet; there is one of voc-fcn32s, voc-fcn16s, voc-fcn8s\n"
+    )
+    assert not list(tmp_path.iterdir())
+
+
+def test_weights_that_leave_the_net_silent_are_refused_for_pictures(solve, tmp_path):
+    spec = NetSpec()
+    spec.data = L.Input(shape={"dim": [1, 3, 16, 16]})
+    spec.conv1 = L.Convolution(spec.data, num_output=96, kernel_size=11, weight_filler={"type": "gaussian", "std": 1})
+    Net(spec.to_proto(), TEST).save(tmp_path / "conv1.caffemodel")
+    done = solve("voc-fcn-alexnet", "--infer", tmp_path, "--init", tmp_path / "conv1.caffemodel")
+    assert done.status == 1
+    assert "conv1.caffemodel: has no weights for conv2, conv3, conv4, conv5, fc6, fc7, score_fr, upscore" in done.err
+
+
+def test_measured_scores_are_printed_beside_the_published(capsys):
+    hist = np.zeros((21, 21))
+    hist[0, 0], hist[0, 1], hist[1, 1] = 60, 20, 20  # accuracy 80/100; IU 60/80 and 20/40
+    cli._print_beside_published("voc-fcn8s", Scores(hist, 3, None), 3, 736)
+    assert [line.split() for line in capsys.readouterr().out.splitlines()[1:]] == [
+        ["in", "per", "cent", "pixel", "acc.", "mean", "acc.", "mean", "IU", "f.w.", "IU"],
+        ["measured", "(3)", "80.000", "87.500", "62.500", "70.000"],
+        ["published", "R", "-", "-", "65.500", "-"],
+        ["published", "W", "91.221", "77.615", "65.513", "84.545"],
+        ["published", "C", "90.300", "75.900", "62.700", "83.200"],
+        ["published", "P", "91.200", "77.600", "65.500", "84.500"],
+        "R: README of the release; W: released weights, scored again by others; C: CVPR 2015 paper; "
+        "P: PAMI 2016 paper, as commonly cited".split(),
+        "note: the published figures are of seg11valid, 736 images; these are 3".split(),
+    ]
+    cli._print_beside_published("voc-fcn8s", Scores(hist, 736, None), 736, 736)
+    assert "note:" not in capsys.readouterr().out
+
+
+# -- as a program ------------------------------------------------------------------------------------------------------
+
+
+def test_list_is_quick_and_an_error_is_one_line_without_a_trace(start):
+    begin = time.monotonic()
+    out, err = start("solve.py", "--list").communicate(timeout=60)
+    assert time.monotonic() - begin < 5
+    assert out.startswith("voc-fcn32s ")
+    assert err == ""
+    process = start("solve.py", "voc-fcn8s", "--data", "nowhere")
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (1, "")
+    assert err.startswith("solve.py: no VOC dataset at 'nowhere': ")
+    assert err.count("\n") == 1
+
+
+def test_the_command_line_does_not_load_matplotlib():
+    script = "import sys, solvers.cli; print('matplotlib' in sys.modules)"
+    assert subprocess.check_output([sys.executable, "-c", script], cwd=ROOT, text=True) == "False\n"
