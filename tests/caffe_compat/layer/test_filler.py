@@ -87,9 +87,7 @@ def test_positive_unitball_sums_to_one_for_each_output():
     values = filled("type: 'positive_unitball'")
     assert (values >= 0).all()
     np.testing.assert_allclose(values.sum((1, 2, 3)), 1, rtol=1e-5)
-    assert values.max() < 1 / (
-        300 - 5 * math.sqrt(600 / 12)
-    )  # 1 / sum of 600 draws, its mean less five sigma
+    assert values.max() < 1 / (300 - 5 * math.sqrt(600 / 12))  # 1 / sum of 600 draws, its mean less five sigma
     assert values.std() * 600 == pytest.approx(1 / math.sqrt(3), rel=0.02)
 
 

@@ -13,8 +13,12 @@ from caffe_compat.errors import LayerError
         ("offset: 2", (2, 3, 6, 7), (1, 1, 4, 5), (slice(None), slice(None), slice(2, 6), slice(2, 7))),
         ("offset: 1 offset: 2", (2, 3, 6, 7), (1, 1, 4, 5), (slice(None), slice(None), slice(1, 5), slice(2, 7))),
         ("axis: -1 offset: 3", (2, 3, 6, 7), (1, 1, 1, 2), (slice(None), slice(None), slice(None), slice(3, 5))),
-        ("axis: 1 offset: 1 offset: 0 offset: 2", (2, 3, 6, 7), (1, 2, 6, 1),
-         (slice(None), slice(1, 3), slice(0, 6), slice(2, 3))),
+        (
+            "axis: 1 offset: 1 offset: 0 offset: 2",
+            (2, 3, 6, 7),
+            (1, 2, 6, 1),
+            (slice(None), slice(1, 3), slice(0, 6), slice(2, 3)),
+        ),
         ("axis: 0", (4,), (3,), (slice(0, 3),)),
     ],
 )
@@ -56,8 +60,12 @@ def test_gradients(make_layer, check_gradients):
 @pytest.mark.parametrize(
     ("fields", "data", "reference", "message"),
     [
-        ("offset: 3", (1, 2, 5, 5), (1, 2, 4, 2),
-         r"layer 'l' \(Crop\): crop leaves axis 2: offset 3 \+ size 4 > 5; lower crop_param.offset or check bottom.1."),
+        (
+            "offset: 3",
+            (1, 2, 5, 5),
+            (1, 2, 4, 2),
+            r"layer 'l' \(Crop\): crop leaves axis 2: offset 3 \+ size 4 > 5; lower crop_param.offset or check bottom.1.",
+        ),
         ("offset: 0 offset: 3", (1, 2, 5, 5), (1, 2, 5, 3), r"crop leaves axis 3: offset 3 \+ size 3 > 5"),
         ("axis: 2 offset: 1 offset: 1 offset: 1", (1, 2, 5, 5), (1, 2, 2, 2), "3 offsets are given for the 2 axes"),
         ("axis: 4", (1, 2, 5, 5), (1, 2, 2, 2), "crop_param.axis 4 is out of range for a bottom of 4 axes"),
