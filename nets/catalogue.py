@@ -11,13 +11,46 @@ from dataclasses import dataclass, replace
 
 from caffe_compat.errors import NetError
 from caffe_compat.proto.caffe_pb2 import NetParameter
-from nets import voc
+from nets import nyud, siftflow, voc
 from nets.sources import InputData, PythonData, Source
 
-__all__ = ["DEPLOY_FILE", "MODELS", "Model", "lookup"]
+__all__ = ["DEPLOY_FILE", "MODELS", "Image", "Model", "Task", "lookup"]
 
 DEPLOY_FILE = "deploy.prototxt"
-DEPLOY_SHAPE = (1, 3, 500, 500)
+
+
+@dataclass(frozen=True)
+class Image:
+    """One input of a net.
+
+    Args:
+        kind: ``color``, ``depth`` (log of millimetres) or ``hha``.
+        mean: what is taken off its channels; of color in the order B, G, R.
+        shape: in the deploy net, N x C x H x W.
+    """
+
+    kind: str
+    mean: tuple[float, ...]
+    shape: tuple[int, int, int, int]
+
+
+@dataclass(frozen=True)
+class Task:
+    """One thing that a net says of every pixel.
+
+    Args:
+        classes: how many.
+        score: blob of scores, N x classes x H x W.
+        label: blob of labels, N x 1 x H x W.
+        loss: blob of its loss.
+        name: in tables; empty where the net has one task only.
+    """
+
+    classes: int
+    score: str = "score"
+    label: str = "label"
+    loss: str = "loss"
+    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -28,7 +61,8 @@ class Model:
         name: as in the release, such as ``voc-fcn8s``.
         build: gives the net for a source.
         dataset: family of data_prep that makes its data.
-        classes: number of classes it scores.
+        images: its inputs, by top.
+        tasks: what it scores; the first is the one that the paper names first.
         stride: of its finest scores before the last upsampling, pixels.
         train_split: what it trains on.
         test_split: what it is scored on.
@@ -36,14 +70,13 @@ class Model:
         test_file: name of the scoring net's.
         train_source: the released data layer of the training net.
         test_source: that of the scoring net.
-        deploy_shapes: input shapes of the deploy net.
-        mean_bgr: what is taken off its images, B, G, R, 0 to 255.
     """
 
     name: str
     build: voc.Builder
     dataset: str
-    classes: int
+    images: Mapping[str, Image]
+    tasks: tuple[Task, ...]
     stride: int
     train_split: str
     test_split: str
@@ -51,8 +84,32 @@ class Model:
     test_file: str
     train_source: Source
     test_source: Source
-    deploy_shapes: Mapping[str, tuple[int, ...]]
-    mean_bgr: tuple[float, float, float]
+
+    @property
+    def classes(self) -> int:
+        """Number of classes of the first task."""
+        return self.tasks[0].classes
+
+    @property
+    def deploy_shapes(self) -> Mapping[str, tuple[int, ...]]:
+        """Input shapes of the deploy net."""
+        return {top: image.shape for top, image in self.images.items()}
+
+    @property
+    def mean_bgr(self) -> tuple[float, float, float]:
+        """What is taken off its images, B, G, R, 0 to 255.
+
+        Raises:
+            NetError: its input is not one color image.
+        """
+        kinds = [image.kind for image in self.images.values()]
+        if kinds != ["color"]:
+            raise NetError(
+                f"model '{self.name}' reads {' and '.join(kinds)}, not one color image; "
+                "give its inputs by name, each with its own mean (Model.images)"
+            )
+        blue, green, red = next(iter(self.images.values())).mean
+        return blue, green, red
 
     def prototxts(
         self,
@@ -67,7 +124,7 @@ class Model:
         Args:
             train_source: data layers of the training net; the released ones unless given.
             test_source: data layers of the scoring net; likewise.
-            classes: another number of classes, for data of one's own.
+            classes: another number of classes of the first task, for data of one's own.
             width: fraction of the channels.
         """
         sources = {
@@ -85,7 +142,8 @@ _VOC_FCN8S = Model(
     name="voc-fcn8s",
     build=voc.fcn8s,
     dataset="voc",
-    classes=voc.VOC_CLASSES,
+    images={"data": Image("color", _VOC_MEAN_BGR, (1, 3, 500, 500))},
+    tasks=(Task(voc.VOC_CLASSES),),
     stride=8,
     train_split="train",
     test_split="seg11valid",
@@ -101,8 +159,78 @@ _VOC_FCN8S = Model(
         "VOCSegDataLayer",
         {"voc_dir": "../data/pascal/VOC2011", "seed": 1337, "split": "seg11valid", "mean": _VOC_MEAN_BGR},
     ),
-    deploy_shapes={"data": DEPLOY_SHAPE},
-    mean_bgr=_VOC_MEAN_BGR,
+)
+
+
+def _nyud_source(split: str, *tops: str) -> PythonData:
+    params = {"tops": [*tops, "label"], "seed": 1337, "nyud_dir": "../data/nyud", "split": split}
+    return PythonData("nyud_layers", "NYUDSegDataLayer", params)
+
+
+_NYUD_SIZE = (425, 560)
+_NYUD_IMAGES = {
+    "color": Image("color", (116.190, 97.203, 92.318), (1, 3, *_NYUD_SIZE)),  # in this order, as the release trained
+    "depth": Image("depth", (7.844,), (1, 1, *_NYUD_SIZE)),
+    "hha": Image("hha", (132.431, 94.076, 118.477), (1, 3, *_NYUD_SIZE)),
+}
+
+
+def _nyud(name: str, build: voc.Builder, stride: int, *kinds: str) -> Model:
+    """An NYUDv2 model; with one input its top is called ``data``."""
+    return Model(
+        name=name,
+        build=build,
+        dataset="nyud",
+        images={kind if len(kinds) > 1 else "data": _NYUD_IMAGES[kind] for kind in kinds},
+        tasks=(Task(nyud.NYUD_CLASSES),),
+        stride=stride,
+        train_split="trainval",
+        test_split="test",
+        train_file="trainval.prototxt",
+        test_file="test.prototxt",
+        train_source=_nyud_source("trainval", *kinds),
+        test_source=_nyud_source("test", *kinds),
+    )
+
+
+def _siftflow_source(split: str) -> PythonData:
+    params = {"siftflow_dir": "../data/sift-flow", "seed": 1337, "split": split}
+    return PythonData("siftflow_layers", "SIFTFlowSegDataLayer", params)
+
+
+_SIFTFLOW_FCN8S = Model(
+    name="siftflow-fcn8s",
+    build=siftflow.fcn8s,
+    dataset="siftflow",
+    images={"data": Image("color", (114.578, 115.294, 108.353), (1, 3, 256, 256))},
+    tasks=(
+        Task(siftflow.SEMANTIC_CLASSES, "score_sem", "sem", "loss", "semantic"),
+        Task(siftflow.GEOMETRIC_CLASSES, "score_geo", "geo", "loss_geo", "geometric"),
+    ),
+    stride=8,
+    train_split="trainval",
+    test_split="test",
+    train_file="trainval.prototxt",
+    test_file="test.prototxt",
+    train_source=_siftflow_source("trainval"),
+    test_source=_siftflow_source("test"),
+)
+
+
+def _context_source(split: str) -> PythonData:
+    params = {"context_dir": "../data/pascal-context", "seed": 1337, "split": split, "voc_dir": "../data/pascal"}
+    return PythonData("pascalcontext_layers", "PASCALContextSegDataLayer", params)
+
+
+_CONTEXT_FCN8S = replace(
+    _VOC_FCN8S,
+    name="pascalcontext-fcn8s",
+    dataset="pascalcontext",
+    images={"data": Image("color", (104.007, 116.669, 122.679), (1, 3, 500, 500))},
+    tasks=(Task(60),),
+    test_split="val",
+    train_source=_context_source("train"),
+    test_source=_context_source("val"),
 )
 
 MODELS: dict[str, Model] = {
@@ -113,8 +241,19 @@ MODELS: dict[str, Model] = {
         _VOC_FCN8S,
         replace(_VOC_FCN8S, name="voc-fcn8s-atonce", build=voc.fcn8s_atonce),
         replace(_VOC_FCN8S, name="voc-fcn-alexnet", build=voc.fcn_alexnet, stride=32),
+        _nyud("nyud-fcn32s-color", voc.fcn32s, 32, "color"),
+        _nyud("nyud-fcn32s-color-d", nyud.color_d, 32, "color", "depth"),
+        _nyud("nyud-fcn32s-hha", voc.fcn32s, 32, "hha"),
+        _nyud("nyud-fcn32s-color-hha", nyud.color_hha, 32, "color", "hha"),
+        replace(_SIFTFLOW_FCN8S, name="siftflow-fcn32s", build=siftflow.fcn32s, stride=32),
+        replace(_SIFTFLOW_FCN8S, name="siftflow-fcn16s", build=siftflow.fcn16s, stride=16),
+        _SIFTFLOW_FCN8S,
+        replace(_CONTEXT_FCN8S, name="pascalcontext-fcn32s", build=voc.fcn32s, stride=32),
+        replace(_CONTEXT_FCN8S, name="pascalcontext-fcn16s", build=voc.fcn16s, stride=16),
+        _CONTEXT_FCN8S,
     )
 }
+"""All models, those of the release first."""
 
 
 def lookup(name: str) -> Model:

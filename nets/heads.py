@@ -12,7 +12,19 @@ from caffe_compat.spec.net_spec import layers as L
 from caffe_compat.spec.net_spec import params as P
 from nets.trunks import LEARNED
 
-__all__ = ["VOID_LABEL", "class_scores", "fcn16s", "fcn32s", "fcn8s", "loss"]
+__all__ = [
+    "VOID_LABEL",
+    "average",
+    "class_scores",
+    "fcn16s",
+    "fcn32s",
+    "fcn8s",
+    "from_32s",
+    "from_layer",
+    "fuse",
+    "loss",
+    "upsample",
+]
 
 VOID_LABEL = 255
 _FIXED: list[dict[str, float]] = [{"lr_mult": 0}]
@@ -24,7 +36,7 @@ def class_scores(n: NetSpec, name: str, bottom: Top, classes: int) -> Top:
     return n[name]
 
 
-def _upsample(n: NetSpec, name: str, bottom: Top, classes: int, factor: int, kernel_size: int | None = None) -> Top:
+def upsample(n: NetSpec, name: str, bottom: Top, classes: int, factor: int, kernel_size: int | None = None) -> Top:
     """A Deconvolution that does not learn; its weights are to be set by ``surgery.interp``."""
     settings = {
         "num_output": classes,
@@ -36,8 +48,8 @@ def _upsample(n: NetSpec, name: str, bottom: Top, classes: int, factor: int, ker
     return n[name]
 
 
-def _fuse(n: NetSpec, pool: str, upsampled: Top, classes: int, suffix: str, scales: Mapping[str, float]) -> Top:
-    """Add the class scores of a finer layer, cropped to the coarser ones.
+def _add_skip(n: NetSpec, pool: str, upsampled: Top, classes: int, suffix: str, scales: Mapping[str, float]) -> Top:
+    """Score a finer layer, scaled first if ``scales`` says so, and add it to the coarser scores.
 
     Args:
         n: the spec.
@@ -52,9 +64,7 @@ def _fuse(n: NetSpec, pool: str, upsampled: Top, classes: int, suffix: str, scal
         name = f"scale_{pool}{suffix}"
         skip = n[name] = L.Scale(skip, filler={"type": "constant", "value": scales[pool]}, param=_FIXED)
     scored = class_scores(n, f"score_{pool}{suffix}", skip, classes)
-    cropped = n[f"score_{pool}{suffix}c"] = crop(scored, upsampled)
-    fused = n[f"fuse_{pool}{suffix}"] = L.Eltwise(upsampled, cropped, operation=P.Eltwise.SUM)
-    return fused
+    return fuse(n, f"fuse_{pool}{suffix}", upsampled, scored, f"score_{pool}{suffix}c")
 
 
 def fcn32s(
@@ -74,16 +84,63 @@ def fcn32s(
         ``score``, N x classes x H x W, unnormalised.
     """
     coarse = class_scores(n, f"score_fr{suffix}", features, classes)
-    upsampled = _upsample(n, f"upscore{suffix}", coarse, classes, 32, kernel_size)
+    return from_32s(n, coarse, data, classes, suffix=suffix, kernel_size=kernel_size)
+
+
+def from_32s(
+    n: NetSpec, coarse: Top, data: Top, classes: int, *, suffix: str = "", kernel_size: int | None = None
+) -> Top:
+    """The rest of ``fcn32s`` from class scores of stride 32 on; arguments and result as there."""
+    upsampled = upsample(n, f"upscore{suffix}", coarse, classes, 32, kernel_size)
     n[f"score{suffix}"] = crop(upsampled, data)
     return n[f"score{suffix}"]
+
+
+def from_layer(n: NetSpec, pool: str, data: Top, classes: int, stride: int) -> Top:
+    """Scores of one pooling layer alone, upsampled at once: how much it knows by itself.
+
+    Args:
+        n: the spec.
+        pool: the layer, such as ``pool4``.
+        data: the image, N x C x H x W.
+        classes: channels of the scores.
+        stride: of the layer, pixels.
+
+    Returns:
+        ``score``, N x classes x H x W, unnormalised.
+    """
+    scored = class_scores(n, f"score_{pool}", n[pool], classes)
+    upsampled = upsample(n, f"upscore{stride}", scored, classes, stride)
+    n.score = crop(upsampled, data)
+    return n.score
+
+
+def average(n: NetSpec, name: str, first: Top, second: Top) -> Top:
+    """The mean of two blobs of scores: late fusion."""
+    n[name] = L.Eltwise(first, second, operation=P.Eltwise.SUM, coeff=[0.5, 0.5])
+    return n[name]
+
+
+def fuse(n: NetSpec, name: str, upsampled: Top, finer: Top, cropped: str) -> Top:
+    """Add the scores of a finer layer, cropped to the coarser ones.
+
+    Args:
+        n: the spec.
+        name: of the sum.
+        upsampled: coarser scores, brought to the finer layer's stride.
+        finer: the finer scores.
+        cropped: name of the Crop.
+    """
+    n[cropped] = crop(finer, upsampled)
+    n[name] = L.Eltwise(upsampled, n[cropped], operation=P.Eltwise.SUM)
+    return n[name]
 
 
 def _through_pool4(n: NetSpec, features: Top, classes: int, suffix: str, scales: Mapping[str, float]) -> Top:
     """Scores at stride 16: those of stride 32 upsampled, plus pool4's."""
     coarse = class_scores(n, f"score_fr{suffix}", features, classes)
-    upsampled = _upsample(n, f"upscore2{suffix}", coarse, classes, 2)
-    return _fuse(n, "pool4", upsampled, classes, suffix, scales)
+    upsampled = upsample(n, f"upscore2{suffix}", coarse, classes, 2)
+    return _add_skip(n, "pool4", upsampled, classes, suffix, scales)
 
 
 def fcn16s(
@@ -91,7 +148,7 @@ def fcn16s(
 ) -> Top:
     """Scores at stride 32 and of pool4, fused at stride 16; arguments and result as for ``fcn32s`` and ``fcn8s``."""
     fused = _through_pool4(n, features, classes, suffix, scales or {})
-    upsampled = _upsample(n, f"upscore16{suffix}", fused, classes, 16)
+    upsampled = upsample(n, f"upscore16{suffix}", fused, classes, 16)
     n[f"score{suffix}"] = crop(upsampled, data)
     return n[f"score{suffix}"]
 
@@ -113,9 +170,9 @@ def fcn8s(
         ``score``, N x classes x H x W, unnormalised.
     """
     fused = _through_pool4(n, features, classes, suffix, scales or {})
-    upsampled = _upsample(n, f"upscore_pool4{suffix}", fused, classes, 2)
-    fused = _fuse(n, "pool3", upsampled, classes, suffix, scales or {})
-    upsampled = _upsample(n, f"upscore8{suffix}", fused, classes, 8)
+    upsampled = upsample(n, f"upscore_pool4{suffix}", fused, classes, 2)
+    fused = _add_skip(n, "pool3", upsampled, classes, suffix, scales or {})
+    upsampled = upsample(n, f"upscore8{suffix}", fused, classes, 8)
     n[f"score{suffix}"] = crop(upsampled, data)
     return n[f"score{suffix}"]
 

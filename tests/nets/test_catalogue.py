@@ -13,6 +13,16 @@ OFFSETS = {
     "voc-fcn8s": [5, 9, 31],
     "voc-fcn8s-atonce": [5, 9, 31],
     "voc-fcn-alexnet": [18],
+    "nyud-fcn32s-color": [19],
+    "nyud-fcn32s-color-d": [19],
+    "nyud-fcn32s-hha": [19],
+    "nyud-fcn32s-color-hha": [19],
+    "siftflow-fcn32s": [19, 19],
+    "siftflow-fcn16s": [5, 27, 5, 27],
+    "siftflow-fcn8s": [5, 9, 31, 5, 9, 31],
+    "pascalcontext-fcn32s": [19],
+    "pascalcontext-fcn16s": [5, 27],
+    "pascalcontext-fcn8s": [5, 9, 31],
 }
 
 
@@ -30,9 +40,14 @@ def image_and_label():
     return InputData({"data": (1, 3, 500, 500), "label": (1, 1, 500, 500)})
 
 
+def deploy(name, **settings):
+    model = lookup(name)
+    return model.build(InputData(model.deploy_shapes), classes=model.classes, **settings)
+
+
 @pytest.mark.parametrize("name", OFFSETS)
-def test_crop_offsets_are_the_published_ones(name, image):
-    crops = layers_of(lookup(name).build(image), "Crop")
+def test_crop_offsets_are_the_published_ones(name):
+    crops = layers_of(deploy(name), "Crop")
     assert [list(crop.crop_param.offset) for crop in crops] == [[offset] for offset in OFFSETS[name]]
 
 
@@ -61,8 +76,8 @@ def test_scale_layers_count_but_are_not_learned(image):
 
 def test_parameter_count_refuses_what_it_does_not_know(image):
     net = lookup("voc-fcn8s").build(image)
-    net.layer[1].type = "InnerProduct"
-    with pytest.raises(NetError, match=r"layer 'conv1_1' \(InnerProduct\): weights of this type are not counted"):
+    net.layer[1].type = "LSTM"
+    with pytest.raises(NetError, match=r"layer 'conv1_1' \(LSTM\): sizes and weights of this type are not counted"):
         parameter_count(net)
 
 
@@ -97,9 +112,10 @@ def test_width_must_be_positive(image):
 
 
 def test_normalize_is_the_release_s_choice_unless_given(image_and_label):
-    for name in MODELS:
-        net = lookup(name).build(image_and_label)
-        assert net.layer[-1].loss_param.normalize == (name == "voc-fcn-alexnet")
+    for name, model in MODELS.items():
+        losses = layers_of(model.prototxts()[model.train_file], "SoftmaxWithLoss")
+        assert {loss.loss_param.normalize for loss in losses} == {name == "voc-fcn-alexnet"}
+        assert [loss.top[0] for loss in losses] == [task.loss for task in model.tasks]
     assert lookup("voc-fcn8s").build(image_and_label, normalize=True).layer[-1].loss_param.normalize
 
 

@@ -26,10 +26,24 @@ def released(realdata, model, file):
     return json_format.ParseDict(nets[model][file], NetParameter())
 
 
-@pytest.mark.parametrize("name", MODELS)
-def test_equal_to_the_released_train_and_val_nets(realdata, name):
-    ours = lookup(name).prototxts()
-    for file in ("train.prototxt", "val.prototxt"):
+RELEASED = [
+    *("voc-fcn32s", "voc-fcn16s", "voc-fcn8s", "voc-fcn8s-atonce", "voc-fcn-alexnet"),
+    *("nyud-fcn32s-color", "nyud-fcn32s-color-d", "nyud-fcn32s-hha", "nyud-fcn32s-color-hha"),
+    *("siftflow-fcn32s", "siftflow-fcn16s", "siftflow-fcn8s"),
+    *("pascalcontext-fcn32s", "pascalcontext-fcn16s", "pascalcontext-fcn8s"),
+]
+
+
+def test_the_released_models_are_all_here_and_first(realdata):
+    assert list(MODELS)[:15] == RELEASED
+    assert sorted(RELEASED) == sorted(json.loads((realdata / "released.json").read_text()))
+
+
+@pytest.mark.parametrize("name", RELEASED)
+def test_equal_to_the_released_train_and_test_nets(realdata, name):
+    model = lookup(name)
+    ours = model.prototxts()
+    for file in (model.train_file, model.test_file):
         theirs = released(realdata, name, file)
         assert theirs.layer[0].type == ours[file].layer[0].type == "Python"
         assert list(ours[file].layer[1:]) == list(theirs.layer[1:])
@@ -40,20 +54,27 @@ def test_equal_to_the_released_deploy_net(realdata):
     assert lookup("voc-fcn8s").prototxts()["deploy.prototxt"] == released(realdata, "voc-fcn8s", "deploy.prototxt")
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", RELEASED)
 def test_data_layers_name_the_released_classes_and_splits(realdata, name):
     for file, ours in lookup(name).prototxts().items():
         if file == "deploy.prototxt":
             continue
         theirs = released(realdata, name, file).layer[0]
         ours_layer = ours.layer[0]
-        assert list(ours_layer.top) == list(theirs.top)
+        assert (ours_layer.name, list(ours_layer.top)) == (theirs.name, list(theirs.top))
         assert ours_layer.python_param.layer == theirs.python_param.layer
-        # voc-fcn16s alone was released with folders one level further up
+        # voc-fcn16s and PASCAL-Context were released with folders one level further up
         assert ours_layer.python_param.param_str == theirs.python_param.param_str.replace("../../data", "../data")
+        assert ours_layer.python_param.module == theirs.python_param.module
 
 
-@pytest.mark.parametrize("name", [*MODELS, "voc-fcn8s-full"])
+RECORDED = [
+    *("voc-fcn32s", "voc-fcn16s", "voc-fcn8s", "voc-fcn8s-atonce", "voc-fcn-alexnet", "voc-fcn8s-full"),
+    *("nyud-fcn32s-color-d", "nyud-fcn32s-color-hha", "siftflow-fcn8s"),
+]
+
+
+@pytest.mark.parametrize("name", RECORDED)
 def test_equal_to_the_nets_of_the_recordings(reference, name):
     theirs = read_net(reference / "nets" / name / "net.prototxt")
     shapes = {layer.top[0]: list(layer.input_param.shape[0].dim) for layer in theirs.layer if layer.type == "Input"}
