@@ -185,7 +185,8 @@ def cost_of_step(param: NetParameter, net: Net, shape: Shape) -> Cost:
     for layer in trial.layers:
         if trial.top_names[layer.name] != trial.bottom_names[layer.name] and layer.type not in ("Split", "Crop"):
             activations += sum(trial.blobs[name].count for name in trial.top_names[layer.name]) * 4
-    weights = sum(blob.count for blob in net.learnable_params) * 4 * 3  # values, gradients, momentum
+    counts = [blob.count for blob in net.learnable_params]
+    weights = 4 * (3 * sum(counts) + 2 * max(counts))  # values, gradients, momentum; copies while a layer runs
     return Cost(_BASE_BYTES + weights + 1.3 * activations, seconds)
 
 
