@@ -20,9 +20,11 @@ __all__ = [
     "set_mode_cpu",
     "set_mode_gpu",
     "set_random_seed",
+    "stay_on_cpu",
 ]
 
 _gpu_mode = False
+_cpu_only = False
 _device_id = 0
 _generators: dict[torch.device, torch.Generator] = {}
 _seed: int | None = None
@@ -32,7 +34,8 @@ def _check_cuda(device_id: int) -> None:
     if not torch.cuda.is_available():
         raise DeviceError(
             f"GPU {device_id} was asked for, but this PyTorch ({torch.__version__}) finds no CUDA device; "
-            "use set_mode_cpu() or --device cpu, or install a CUDA build of PyTorch and its driver"
+            "use set_mode_cpu() or --device cpu (for a script: caffe-compat run --device cpu SCRIPT), "
+            "or install a CUDA build of PyTorch and its driver"
         )
     if not 0 <= device_id < torch.cuda.device_count():
         raise DeviceError(
@@ -47,6 +50,12 @@ def set_mode_cpu() -> None:
     _gpu_mode = False
 
 
+def stay_on_cpu() -> None:
+    """From now on ``set_mode_gpu`` and ``set_device`` change nothing: for scripts that ask for a GPU where none is."""
+    global _cpu_only, _gpu_mode
+    _cpu_only, _gpu_mode = True, False
+
+
 def set_mode_gpu() -> None:
     """Run nets on the GPU chosen by ``set_device`` (0 unless told) from their next forward or backward on.
 
@@ -54,6 +63,8 @@ def set_mode_gpu() -> None:
         DeviceError: there is no such CUDA device.
     """
     global _gpu_mode
+    if _cpu_only:
+        return
     _check_cuda(_device_id)
     _gpu_mode = True
 
@@ -65,6 +76,8 @@ def set_device(device_id: int) -> None:
         DeviceError: there is no such CUDA device.
     """
     global _device_id
+    if _cpu_only:
+        return
     _check_cuda(device_id)
     _device_id = device_id
 

@@ -36,6 +36,12 @@ def fill(blob: Blob, param: pb.FillerParameter) -> None:
         raise NetError(f"filler '{param.type}' does not take sparse; only gaussian does")
     if blob.count == 0:
         raise NetError(f"filler '{param.type}' was given a blob of shape {blob.shape}, which has no elements")
+    counts_outputs = param.type in ("msra", "positive_unitball", "xavier")
+    if not blob.shape and (counts_outputs or (param.type == "gaussian" and param.sparse != -1)):
+        raise NetError(
+            f"filler '{param.type}' counts outputs along the first axis, and this blob is one number without axes; "
+            "use constant, uniform or gaussian without sparse"
+        )
     if param.type == "constant" and param.value == 0:
         return  # an unwritten blob reads as zeros; nothing to allocate yet
     blob.write(FILLERS[param.type](blob.shape, param))

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -23,6 +24,8 @@ class Recurrent(Layer):
     """
 
     hidden_names: tuple[str, ...]
+    _end: list[torch.Tensor] | None = None  # after the last real forward
+    _start_states: list[torch.Tensor] | None = None  # where that forward started
 
     def setup(self, bottom_shapes: Sequence[Shape]) -> None:
         """Check numbers and parameters, and make the blobs."""
@@ -66,17 +69,34 @@ class Recurrent(Layer):
         if exposed:
             hidden = [h.detach()[0] for h in bottoms[len(bottoms) - len(self.hidden_names) :]]
         else:
-            hidden = self._start(x, context)
+            hidden = self._start(x, context.replay)
         outputs, hidden = self.unroll(x.flatten(2), cont, static, hidden, blobs)
         if exposed:
             return [outputs, *(h.detach()[None].clone() for h in hidden)]
         if not context.replay:
-            context.state["end"] = [h.detach() for h in hidden]
+            self._end = [h.detach() for h in hidden]
         return [outputs]
 
     def allows_force_backward(self, bottom: int) -> bool:
         """Everything but cont."""
         return bottom != 1
+
+    def state_dict(self) -> dict[str, Any]:
+        """The hidden states that the next forward starts from, N x num_output each; nothing before the first."""
+        return {} if self._end is None else {"end": [h.cpu().numpy().copy() for h in self._end]}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Start the next forward from these hidden states.
+
+        Raises:
+            LayerError: another number of them than this layer has.
+        """
+        if len(state["end"]) != len(self.hidden_names):
+            raise self.error(
+                f"the state to resume from has {len(state['end'])} hidden states; it has {len(self.hidden_names)}: "
+                "resume with the same net"
+            )
+        self._end = [torch.tensor(h) for h in state["end"]]
 
     # -- for subclasses ------------------------------------------------------------------------------------------------
 
@@ -125,12 +145,12 @@ class Recurrent(Layer):
 
     # -- private -------------------------------------------------------------------------------------------------------
 
-    def _start(self, x: torch.Tensor, context: Context) -> list[torch.Tensor]:
+    def _start(self, x: torch.Tensor, replay: bool) -> list[torch.Tensor]:
         """The hidden states that this forward starts from: zero at first, or when the number of streams changes."""
         shape = (x.shape[1], self.param.recurrent_param.num_output)
-        if not context.replay:
-            context.state["start"] = context.state.get("end")
-        start = context.state.get("start")
+        if not replay:
+            self._start_states = self._end
+        start = self._start_states
         if start is None or start[0].shape != shape:
             return [x.new_zeros(shape) for _ in self.hidden_names]
         return [h.to(x) for h in start]

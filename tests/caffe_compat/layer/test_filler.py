@@ -102,6 +102,11 @@ def test_bilinear_is_the_formula(size):
     np.testing.assert_array_equal(bilinear_kernel(size).numpy(), values[0, 0].astype(np.float32))
 
 
+@pytest.mark.parametrize("type_", ["constant", "uniform", "gaussian"])
+def test_a_number_without_axes_can_be_filled(type_):
+    assert filled(f"type: '{type_}' value: 1 min: 1 max: 2 mean: 9", ()).item() >= 1
+
+
 def test_bilinear_upsamples_linearly():
     ramp = torch.arange(8.0).expand(1, 1, 8, 8)
     up = torch.nn.functional.conv_transpose2d(ramp, bilinear_kernel(4)[None, None], stride=2, padding=1)
@@ -135,6 +140,10 @@ def test_draws_follow_the_seed(type_):
         ("type: 'gaussian' sparse: -2", (2, 3), "sparse -2 is negative; give the non-zero inputs per output"),
         ("type: 'gaussian' sparse: 3", (2, 3), "sparse 3 is more than the 2 outputs"),
         ("type: 'xavier'", (0, 3), r"filler 'xavier' was given a blob of shape \(0, 3\), which has no elements"),
+        ("type: 'xavier'", (), "filler 'xavier' counts outputs along the first axis, and this blob is one number"),
+        ("type: 'msra'", (), "filler 'msra' counts outputs"),
+        ("type: 'positive_unitball'", (), "filler 'positive_unitball' counts outputs"),
+        ("type: 'gaussian' sparse: 1", (), "filler 'gaussian' counts outputs .*; use constant, uniform or gaussian wit"),
         ("type: 'bilinear'", (2, 3), r"bilinear filler needs a 4-axis blob with a square kernel; this one is \(2, 3\)"),
         ("type: 'bilinear'", (1, 1, 3, 4), r"square kernel; this one is \(1, 1, 3, 4\)"),
     ],

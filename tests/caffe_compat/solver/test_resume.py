@@ -41,6 +41,33 @@ def test_a_resumed_run_is_bit_equal_to_an_unbroken_one(dropped):
     assert np.array_equal(second.test_scores[0][0].values, whole.test_scores[0][0].values)
 
 
+RECURRENT = """
+layer { name: "x" type: "DummyData" top: "x" top: "cont" top: "y"
+  dummy_data_param { data_filler { type: "gaussian" } data_filler { value: 1 } data_filler { type: "gaussian" }
+    shape { dim: 3 dim: 2 dim: 4 } shape { dim: 3 dim: 2 } shape { dim: 3 dim: 2 dim: 5 } } }
+layer { name: "lstm" type: "LSTM" bottom: "x" bottom: "cont" top: "h"
+  recurrent_param { num_output: 5 weight_filler { type: "xavier" } } }
+layer { name: "loss" type: "EuclideanLoss" bottom: "h" bottom: "y" top: "loss" }
+"""
+
+
+def test_a_hidden_state_is_resumed_too(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "net.prototxt").write_text(RECURRENT)
+    settings = "net: 'net.prototxt' base_lr: 0.5 lr_policy: 'fixed' snapshot_prefix: 'rnn' snapshot_after_train: false"
+    (tmp_path / "solver.prototxt").write_text(settings)
+    whole = get_solver("solver.prototxt")
+    whole.step(3)
+    whole.snapshot()
+    path = save_extra(whole)
+    whole.step(3)
+    resumed = get_solver("solver.prototxt")
+    resumed.restore("rnn_iter_3.solverstate")
+    apply_extra(resumed, load_extra(path))
+    resumed.step(3)
+    assert all(torch.equal(a, b) for a, b in zip(params(resumed), params(whole), strict=True))
+
+
 def test_without_it_a_restore_goes_on_otherwise(dropped):
     whole = dropped.solver(snapshot_prefix="ours")
     whole.step(7)

@@ -62,6 +62,23 @@ def test_two_batches_go_on_as_one(make_layer, run_layer, x, type_):
 
 
 @BOTH
+def test_a_resumed_layer_goes_on_with_the_hidden_state(make_layer, run_layer, x, type_):
+    layer, resumed = recurrent(make_layer, type_), recurrent(make_layer, type_)
+    for mine, theirs in zip(resumed.blobs, layer.blobs, strict=True):
+        mine.write(theirs.tensor())
+    ones = torch.ones(CONT)
+    assert layer.state_dict() == {}
+    run_layer(layer, x, ones)
+    state = layer.state_dict()
+    wanted = run_layer(layer, -x, ones)[0]
+    assert not run_layer(resumed, -x, ones)[0].equal(wanted)
+    resumed.load_state_dict(state)
+    assert run_layer(resumed, -x, ones)[0].equal(wanted)
+    with pytest.raises(LayerError, match=r"the state to resume from has 3 hidden states; it has \d: resume with the"):
+        resumed.load_state_dict({"end": [state["end"][0]] * 3})
+
+
+@BOTH
 def test_a_new_sequence_forgets(make_layer, run_layer, x, type_):
     layer = recurrent(make_layer, type_)
     cont = torch.ones(CONT)
