@@ -1,39 +1,51 @@
-"""Work in several processes: results in order, faults in their place, a dead process as an error."""
+"""Work in several processes: results in order, faults in their place, a dead process as an error.
 
-import os
+The work is that of installed modules: a process that is started anew cannot import a test file.
+"""
 
+import signal
+
+import numpy as np
 import pytest
+from PIL import Image
 
 from caffe_compat.errors import DataError
 from data_prep.jobs import Fault, run_ordered
+from data_prep.voc import VOCFolder
 
 SAMPLES = [(i, f"{i:03d}") for i in range(50)]
 
 
-def doubled(image_id):
-    if image_id.endswith("7"):
-        raise DataError(f"image '{image_id}' is bad")
-    return image_id * 2
-
-
-def dying(image_id):
-    os._exit(1)
+@pytest.fixture
+def folder(tmp_path) -> VOCFolder:
+    """Images whose colour is their number; those that end in 7 are missing."""
+    (tmp_path / "JPEGImages").mkdir()
+    for number, image_id in SAMPLES:
+        if not image_id.endswith("7"):
+            Image.new("RGB", (8, 8), (number,) * 3).save(tmp_path / "JPEGImages" / f"{image_id}.jpg")
+    return VOCFolder(tmp_path)
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
-def test_results_and_faults_come_in_order(jobs):
-    results = list(run_ordered(doubled, SAMPLES, jobs))
+def test_results_and_faults_come_in_order(folder, jobs):
+    results = list(run_ordered(folder.read_image, SAMPLES, jobs))
     assert [sample for sample, _ in results] == SAMPLES
-    for (_, one), result in results:
-        assert result == (Fault(one, f"image '{one}' is bad") if one.endswith("7") else one * 2)
+    for (number, image_id), result in results:
+        if image_id.endswith("7"):
+            assert isinstance(result, Fault)
+            assert result.image_id == image_id
+            assert f"{image_id}.jpg" in result.message
+        else:
+            assert np.abs(result.astype(int) - number).max() <= 1
 
 
-def test_stopping_early_ends_the_processes():
-    results = run_ordered(doubled, SAMPLES, 2)
+def test_stopping_early_ends_the_processes(folder):
+    results = run_ordered(folder.read_image, SAMPLES, 2)
     next(results)
     results.close()
 
 
 def test_a_process_that_dies_is_an_error():
+    deadly = [(i, signal.SIGKILL) for i in range(3)]
     with pytest.raises(DataError, match="a worker process ended by itself.*; run again with fewer --jobs: it goes on"):
-        list(run_ordered(dying, SAMPLES[:3], 2))
+        list(run_ordered(signal.raise_signal, deadly, 2))
