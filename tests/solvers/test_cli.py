@@ -13,6 +13,7 @@ from caffe_compat.net.net import Net
 from caffe_compat.proto.caffe_pb2 import TEST
 from caffe_compat.spec.net_spec import NetSpec
 from caffe_compat.spec.net_spec import layers as L
+from caffe_compat.errors import SolverError
 from solvers import cli
 from solvers.metrics import Scores
 from solvers.recipes import RECIPES
@@ -25,13 +26,15 @@ def test_list_names_every_model_with_its_published_result(solve):
     assert (done.status, done.err) == (0, "")
     lines = done.out.splitlines()
     for name, facts in {
-        "voc-fcn32s": "134M parameters, stride 32, 21 classes, published mean IU 63.6",
-        "voc-fcn8s": "134M parameters, stride 8, 21 classes, published mean IU 65.5",
-        "voc-fcn-alexnet": "57M parameters, stride 32, 21 classes, published mean IU 48.0",
+        "voc-fcn32s": "voc, 134M parameters, stride 32, 21 classes, published mean IU 63.6",
+        "voc-fcn8s": "voc, 134M parameters, stride 8, 21 classes, published mean IU 65.5",
+        "voc-fcn-alexnet": "voc, 57M parameters, stride 32, 21 classes, published mean IU 48.0",
+        "nyud-fcn32s-color-hha": "nyud, 269M parameters, stride 32, 40 classes, published mean IU 33.3",
+        "siftflow-fcn32s": "siftflow, 134M parameters, stride 32, 33 classes, no published mean IU",
     }.items():
         at = next(i for i, line in enumerate(lines) if line.startswith(f"{name} "))
         assert lines[at + 1].strip() == facts
-    assert [line.split()[0] for line in lines if line[:3] == "voc"] == list(RECIPES)
+    assert [line.split()[0] for line in lines if line and line.split()[0] in RECIPES] == list(RECIPES)
     assert solve().out == done.out
 
 
@@ -46,10 +49,13 @@ def test_a_model_s_list_is_its_recipe_with_the_release_s_defects(solve):
 def test_an_unknown_model(solve, options):
     done = solve("voc-fcn8", *options)
     assert done.status == 1
-    assert done.err == (
-        "solve.py: unknown model 'voc-fcn8' (did you mean voc-fcn8s?); known: voc-fcn32s, voc-fcn16s, voc-fcn8s, "
-        "voc-fcn8s-atonce, voc-fcn-alexnet\n"
-    )
+    known = ", ".join(RECIPES)
+    assert done.err == f"solve.py: unknown model 'voc-fcn8' (did you mean voc-fcn8s?); known: {known}\n"
+
+
+def test_data_of_another_dataset_is_not_taken_for_voc(solve, tmp_path):
+    done = solve("nyud-fcn32s-color", "--data", tmp_path)
+    assert done.err.startswith("solve.py: nyud-fcn32s-color: its data is nyud, and --data reads PASCAL VOC and SBD only")
 
 
 @pytest.mark.parametrize(
@@ -147,7 +153,8 @@ def test_measured_scores_are_printed_beside_the_published(capsys):
         "P: PAMI 2016 paper, as commonly cited".split(),
         "note: the published figures are of seg11valid, 736 images; these are 3".split(),
     ]
-    cli._print_beside_published("voc-fcn8s", Scores(hist, 736, None), 736, 736)
+    with pytest.raises(SolverError, match=r"mean IU 62\.500 is not within 0\.05 of the published 65\.513 \(W\)"):
+        cli._print_beside_published("voc-fcn8s", Scores(hist, 736, None), 736, 736)
     assert "note:" not in capsys.readouterr().out
 
 

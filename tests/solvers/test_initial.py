@@ -11,7 +11,7 @@ from caffe_compat.spec.net_spec import layers as L
 from nets.catalogue import lookup
 from nets.sources import InputData
 from nets.surgery import upsample_filt
-from solvers.initial import WeightsFile, check_covered, find_stuck, interpolated_layers, start_from
+from solvers.initial import WeightsFile, check_covered, find_stuck, interpolated_layers, start_from, start_fused
 
 SHAPES = {"data": (1, 3, 32, 32), "label": (1, 1, 32, 32)}
 TRUNK = ["conv1_1", "conv1_2", "conv2_1", "conv2_2", "conv3_1", "conv3_2", "conv3_3", "conv4_1", "conv4_2", "conv4_3"]
@@ -147,3 +147,53 @@ def test_weights_that_cover_the_net_pass_though_some_are_zero(trained, tmp_path)
     net.params["score_fr"][0].data[...] = 0
     net.save(tmp_path / "untrained.caffemodel")
     check_covered(net, tmp_path / "untrained.caffemodel")
+
+
+NYUD_SHAPES = {"color": (1, 3, 32, 32), "depth": (1, 1, 32, 32), "hha": (1, 3, 32, 32), "label": (1, 1, 32, 32)}
+
+
+def thin_nyud(model, *tops):
+    shapes = {top: NYUD_SHAPES[top] for top in (*tops, "label")}
+    return Net(lookup(model).build(InputData(shapes), classes=21, width=1 / 32), TRAIN)
+
+
+def test_color_and_depth_start_from_a_color_net(trained):
+    source, folder = trained
+    net = thin_nyud("nyud-fcn32s-color-d", "color", "depth")
+    report = start_from(net, folder / "fcn32s.caffemodel", widens={"conv1_1_bgrd": "conv1_1"})
+    kernels = source.params["conv1_1"][0].data
+    np.testing.assert_array_equal(net.params["conv1_1_bgrd"][0].data[:, :3], kernels)
+    np.testing.assert_allclose(net.params["conv1_1_bgrd"][0].data[:, 3], kernels.mean(axis=1), rtol=1e-6)
+    np.testing.assert_array_equal(net.params["fc7"][0].data, source.params["fc7"][0].data)
+    assert report.untouched == report.dropped == []
+    assert "coerced  conv1_1 -> conv1_1_bgrd [0] (2, 3, 3, 3) to (2, 4, 3, 3)" in str(report)
+
+
+def test_color_and_depth_start_from_their_own_snapshot(trained, tmp_path):
+    net, again = (thin_nyud("nyud-fcn32s-color-d", "color", "depth") for _ in range(2))
+    net.params["conv1_1_bgrd"][0].data[...] = 7
+    net.save(tmp_path / "own.caffemodel")
+    start_from(again, tmp_path / "own.caffemodel", widens={"conv1_1_bgrd": "conv1_1"})
+    assert (again.params["conv1_1_bgrd"][0].data == 7).all()
+
+
+def test_two_streams_start_from_two_nets(trained, tmp_path):
+    color, folder = trained
+    hha = thin_net("voc-fcn32s")
+    for blobs in hha.params.values():
+        blobs[0].data[...] = 3
+    hha.save(tmp_path / "hha.caffemodel")
+    net = thin_nyud("nyud-fcn32s-color-hha", "color", "hha")
+    report = start_fused(net, {"color": folder / "fcn32s.caffemodel", "hha": tmp_path / "hha.caffemodel"})
+    for layer in [*TRUNK, "score_fr"]:
+        np.testing.assert_array_equal(net.params[f"{layer}color"][0].data, color.params[layer][0].data)
+        assert (net.params[f"{layer}hha"][0].data == 3).all()
+    assert report.untouched == ["upscore"]
+    np.testing.assert_allclose(net.params["upscore"][0].data[4, 4], upsample_filt(64))
+    assert [transfer.source for transfer in report.dropped] == ["upscore", "upscore"]
+
+
+def test_two_streams_from_a_file_of_another_net(trained, tmp_path):
+    net = thin_nyud("nyud-fcn32s-color-hha", "color", "hha")
+    with pytest.raises(WeightsError, match="none of its layers is in the net with 'depth' added; is it another net's"):
+        start_fused(net, {"depth": trained[1] / "fcn32s.caffemodel"})
