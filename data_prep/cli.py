@@ -5,18 +5,18 @@ from pathlib import Path
 from typing import Any
 
 import click
-from tqdm import tqdm
 
 from caffe_compat.errors import CaffeError, DataError
-from data_prep.prepare import SplitReport, list_of, prepare, seg11valid
+from data_prep.hha_command import hha
+from data_prep.nyud_command import nyud
+from data_prep.prepare import list_of, prepare, seg11valid
 from data_prep.records import IMAGE_FORMS, LABEL_FORMS
 from data_prep.sbd import find_sbd
 from data_prep.seg_folder import SegFolder
+from data_prep.summary import progress_bars, show_reports
 from data_prep.voc import VOCFolder, find_voc
 
 __all__ = ["main"]
-
-_MOST_SHOWN = 20
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -86,51 +86,17 @@ def _run(
     out: Path,
     **options: Any,
 ) -> None:
-    bars: list[tqdm] = []
-
-    def progress(title: str, total: int) -> Callable[[int], Any]:
-        bars.append(tqdm(total=total, desc=title, unit="image"))
-        return bars[-1].update
-
     try:
         folder, wanted = lists(splits) if splits or not files else (lists(())[0], {})
         wanted |= dict(list_of(path) for path in files)
         if not wanted:
             raise DataError(f"'{folder.list_folder}' has no train or val list; name a list with --split or --list")
-        reports = prepare(folder, wanted, out, progress=progress, **options)
+        with progress_bars() as progress:
+            reports = prepare(folder, wanted, out, progress=progress, **options)
     except CaffeError as error:
         raise click.ClickException(str(error)) from error
-    finally:
-        for bar in bars:
-            bar.close()
-    _summary(reports)
-    faults = sum(len(report.outcome.faults) for report in reports)
-    if faults:
-        raise click.ClickException(f"{faults} faulty samples; repair the files or shorten the lists, and run again")
+    show_reports(reports)
 
 
-def _summary(reports: list[SplitReport]) -> None:
-    for report in reports:
-        faults = report.outcome.faults
-        for fault in faults[:_MOST_SHOWN]:
-            click.echo(f"{report.split} {fault.image_id}: {fault.message}", err=True)
-        if len(faults) > _MOST_SHOWN:
-            click.echo(f"... and {len(faults) - _MOST_SHOWN} more", err=True)
-    rows = [("list", "images", "published", "faults", "classes", "state", "folder")]
-    for report in reports:
-        outcome = report.outcome
-        values = [int(value) for value in outcome.manifest.get("pixels", {})]
-        rows.append(
-            (
-                report.split,
-                str(outcome.count),
-                "-" if report.published is None else str(report.published),
-                str(len(outcome.faults)),
-                str(sum(value != 255 for value in values)) if values else "-",
-                outcome.state,
-                str(outcome.folder),
-            )
-        )
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    for row in rows:
-        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+for verb in (hha, nyud):
+    main.add_command(verb)

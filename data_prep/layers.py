@@ -14,6 +14,7 @@ Source: shelhamer/fcn.berkeleyvision.org voc_layers.py.
 
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -48,8 +49,12 @@ def draws_at_random(split: str, randomize: bool) -> bool:
 
 
 def register_released_names() -> None:
-    """Make ``module: "voc_layers"`` in a prototxt mean this module, unless the program imported its own."""
+    """Make ``module: "voc_layers"`` in a prototxt mean this module, unless the program imported its own.
+
+    Likewise ``nyud_layers`` and data_prep.layers_nyud.
+    """
     sys.modules.setdefault("voc_layers", sys.modules[__name__])
+    sys.modules.setdefault("nyud_layers", import_module("data_prep.layers_nyud"))
 
 
 class SegDataLayer(PyLayer):

@@ -32,6 +32,10 @@ PUBLISHED_SIZES: dict[tuple[str, str], int] = {
     ("voc2012", "seg11valid"): 736,
     ("sbd", "train"): 8498,
     ("sbd", "val"): 2857,
+    ("nyud", "train"): 381,
+    ("nyud", "val"): 414,
+    ("nyud", "trainval"): 795,
+    ("nyud", "test"): 654,
 }
 """Number of images in a whole dataset's list, by dataset and split."""
 

@@ -15,7 +15,8 @@ def parse_params(text: str, layer: str, required: Mapping[str, str], optional: M
     Args:
         text: ``param_str``, such as ``{'voc_dir': '../data/pascal/VOC2011', 'split': 'val', 'mean': (104, 117, 123)}``.
         layer: the layer's class name, for messages.
-        required: the keys that must be there, each with the kind of its value: text, number, integer, flag or numbers.
+        required: the keys that must be there, each with the kind of its value: text, texts, number, integer, flag or
+            numbers.
         optional: the keys that may be there; None is allowed as their value.
 
     Raises:
@@ -62,6 +63,8 @@ def _is_kind(value: Any, kind: str) -> bool:
         return isinstance(value, bool)
     if kind == "text":
         return isinstance(value, str)
+    if kind == "texts":
+        return isinstance(value, tuple | list) and all(isinstance(one, str) for one in value)
     if kind == "integer":
         return isinstance(value, int) and not isinstance(value, bool)
     if kind == "numbers":

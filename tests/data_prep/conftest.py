@@ -1,8 +1,12 @@
 """A drawn VOC and SBD in miniature, fresh for each test that may damage them."""
 
 import shutil
+from types import SimpleNamespace
 
+import h5py
+import numpy as np
 import pytest
+import scipy.io
 
 from caffe_compat.layer.blob import Blob
 from caffe_compat.proto import caffe_pb2 as pb
@@ -57,3 +61,67 @@ def databases(drawn, tmp_path):
 def layer_run():
     """Runs a data layer: ``layer_run(VOCSegDataLayer, voc_dir=..., split=...)``; the released mean unless given."""
     return LayerRun
+
+
+def nyud_frame(random):
+    """A frame of a room: a floor and a wall with noise, holes in the raw depth, labels of 894 kinds; H x W first."""
+    rows, columns = np.mgrid[1:481, 1:641]
+    floor = 1.3 / np.maximum((rows - 253.7) / 519.5, 1e-9)
+    depth = np.minimum(floor, 3 + 0.5 * (columns - 325.6) / 518.9) * random.uniform(0.999, 1.001, rows.shape)
+    raw = depth.astype(np.float32)
+    row, column = random.randint(60, 300, 2)
+    raw[row : row + 40, column : column + 60] = 0
+    labels = np.kron(random.randint(0, 895, (12, 16)), np.ones((40, 40))).astype(np.uint16)
+    image = np.kron(random.randint(0, 256, (48, 64, 3)), np.ones((10, 10, 1))).astype(np.uint8)
+    return {"image": image, "depth": depth.astype(np.float32), "raw": raw, "labels": labels}
+
+
+def _small_mats(folder, map_class, train, test):
+    names = np.array([f"class {i + 1}" for i in range(40)], object).reshape(1, 40)
+    scipy.io.savemat(folder / "classMapping40.mat", {"mapClass": map_class[None], "className": names})
+    scipy.io.savemat(folder / "splits.mat", {"trainNdxs": np.array([train]).T, "testNdxs": np.array([test]).T})
+
+
+def _frame_arrays(file, count):
+    """MATLAB 7.3's arrays of frames: axes in reverse, compressed, a chunk to a frame."""
+    for name, channels, kind in (
+        ("images", (3,), np.uint8),
+        ("depths", (), np.float32),
+        ("rawDepths", (), np.float32),
+        ("labels", (), np.uint16),
+    ):
+        size = (*channels, 640, 480)
+        file.create_dataset(name, (count, *size), kind, chunks=(1, *size), compression="gzip", compression_opts=1)
+
+
+def _put(file, index, frame):
+    file["images"][index] = frame["image"].transpose(2, 1, 0)
+    for name, key in (("depths", "depth"), ("rawDepths", "raw"), ("labels", "labels")):
+        file[name][index] = frame[key].T
+
+
+@pytest.fixture(scope="session")
+def nyud_source(tmp_path_factory):
+    """NYU Depth V2's three files with four frames: ``folder``, ``frames`` (by index) and ``map_class``."""
+    folder, random = tmp_path_factory.mktemp("nyud_source"), np.random.RandomState(0)
+    map_class = random.randint(1, 41, 894).astype(np.uint8)
+    frames = [nyud_frame(random) for _ in range(4)]
+    with h5py.File(folder / "nyu_depth_v2_labeled.mat", "w", userblock_size=512) as file:
+        _frame_arrays(file, 4)
+        for index, frame in enumerate(frames):
+            _put(file, index, frame)
+    _small_mats(folder, map_class, [3, 1, 4], [2])
+    return SimpleNamespace(folder=folder, frames=frames, map_class=map_class)
+
+
+@pytest.fixture
+def huge_source(nyud_source, tmp_path):
+    """Arrays of the published 1,449 frames, of which only the first and the last take room in the file."""
+    folder = tmp_path / "huge"
+    folder.mkdir()
+    with h5py.File(folder / "nyu_depth_v2_labeled.mat", "w") as file:
+        _frame_arrays(file, 1449)
+        for index in (0, 1448):
+            _put(file, index, nyud_source.frames[0])
+    _small_mats(folder, nyud_source.map_class, [1], [2])
+    return folder

@@ -1,0 +1,121 @@
+"""HHA images of a folder of depth files."""
+
+import hashlib
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from caffe_compat.errors import DataError
+from data_prep.hha.camera import Camera, camera_for
+from data_prep.hha.encoding import encode_hha
+from data_prep.png_files import decode_depth, png_mark, read_file, write_png
+
+__all__ = ["HHAWriter", "depth_files", "read_depth_m"]
+
+_SUFFIXES = (".png", ".npy")
+_VERSION = "hha 1"
+
+
+def depth_files(folder: Path) -> list[str]:
+    """Names of the depth files in a folder, sorted.
+
+    Raises:
+        DataError: there are none, or two would give the same HHA file.
+    """
+    names = sorted(path.name for path in folder.glob("*") if path.suffix.lower() in _SUFFIXES and path.is_file())
+    if not names:
+        raise DataError(f"no depth in '{folder}': wanted a folder of 16-bit PNGs (millimetres) or .npy (metres)")
+    stems: dict[str, str] = {}
+    for name in names:
+        if (other := stems.setdefault(Path(name).stem, name)) != name:
+            raise DataError(f"'{folder}' holds '{other}' and '{name}', both for '{Path(name).stem}.png'; move one away")
+    return names
+
+
+def read_depth_m(data: bytes, name: str, per_metre: float = 1000.0) -> np.ndarray:
+    """Depth in metres from a file's content: H x W float64.
+
+    Args:
+        data: of a 16-bit grey PNG, or of a .npy: whole numbers as in a PNG, or floats, which are metres.
+        name: path, for messages and for the kind of file.
+        per_metre: how many units of whole numbers make a metre.
+
+    Raises:
+        DataError: the content is damaged, or is no depth.
+    """
+    if not name.lower().endswith(".npy"):
+        return decode_depth(data, name) / per_metre
+    try:
+        values = np.load(io.BytesIO(data), allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise DataError(f"depth '{name}' is damaged or no array of numbers ({error}); replace the file") from error
+    if values.ndim != 2 or values.dtype.kind not in "uif" or not values.size:
+        raise DataError(f"depth '{name}' has shape {values.shape} of {values.dtype}; wanted H x W numbers")
+    metres: np.ndarray = values.astype(np.float64) / (1.0 if values.dtype.kind == "f" else per_metre)
+    if (metres < 0).any():
+        raise DataError(f"depth '{name}' has {np.count_nonzero(metres < 0)} values below 0; 0 marks missing ones")
+    return metres
+
+
+@dataclass(frozen=True)
+class HHAWriter:
+    """Makes ``out/STEM.png`` of ``depth/NAME`` and ``raw/NAME``; call it with NAME.
+
+    A file that was made of the same depth by the same settings is kept.
+
+    Args:
+        depth: folder of in-painted depth.
+        raw: folder of raw depth (0, or NaN in arrays, where missing), same names, .png or .npy; None: ``depth`` is
+            raw itself.
+        out: folder of the HHA images; must exist.
+        camera: None: the Kinect's colour camera by the image's size.
+        per_metre: units of whole numbers.
+    """
+
+    depth: Path
+    raw: Path | None
+    out: Path
+    camera: Camera | None = None
+    per_metre: float = 1000.0
+
+    def __call__(self, name: str) -> str:
+        """``written`` or ``kept``.
+
+        Raises:
+            DataError: a file is missing, damaged or of another size, or gives no HHA.
+            OSError: the image cannot be written.
+        """
+        path, raw_path = self.depth / name, self._raw_path(name)
+        data = read_file(path, "depth")
+        raw_data = data if raw_path == path else read_file(raw_path, "raw depth")
+        mark = self._mark(data, raw_data)
+        target = self.out / f"{path.stem}.png"
+        if png_mark(target) == mark:
+            return "kept"
+        depth_m = read_depth_m(data, str(path), self.per_metre)
+        raw_m = depth_m if raw_path == path else read_depth_m(raw_data, str(raw_path), self.per_metre)
+        if raw_m.shape != depth_m.shape:
+            raise DataError(
+                f"raw depth '{raw_path}' is {raw_m.shape[1]} x {raw_m.shape[0]} pixels (width x height) but depth "
+                f"'{path}' is {depth_m.shape[1]} x {depth_m.shape[0]}; they must be equal"
+            )
+        height, width = depth_m.shape
+        camera = self.camera or camera_for(height, width, str(path))
+        try:
+            hha = encode_hha(depth_m, (raw_m == 0) | np.isnan(raw_m), camera)
+        except DataError as error:
+            raise DataError(f"depth '{path}': {error}") from error
+        write_png(target, hha, mark)
+        return "written"
+
+    def _raw_path(self, name: str) -> Path:
+        if self.raw is None:
+            return self.depth / name
+        choices = [self.raw / name, *((self.raw / name).with_suffix(suffix) for suffix in _SUFFIXES)]
+        return next((path for path in choices if path.exists()), choices[0])
+
+    def _mark(self, *contents: bytes) -> str:
+        parts = [repr((_VERSION, self.camera, self.per_metre)).encode(), *contents]
+        return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()[:32]

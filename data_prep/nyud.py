@@ -1,0 +1,166 @@
+"""NYUDv2 as the FCN release reads it: a file to each image and kind.
+
+    data/images/img_5001.png       colour, 425 x 560
+    data/depth/img_5001.png        in-painted depth, 16 bits, millimetres
+    data/rawdepth/img_5001.png     raw depth, likewise, 0 where missing (not read by nets)
+    data/hha/img_5001.png          HHA: disparity, height, angle as red, green, blue
+    segmentation/img_5001.mat      segmentation: 0 = none, 1 to 40 the classes
+    train.txt, val.txt, ...        lists of ids, such as 5001
+
+Labels are given as nets use them: classes 0 to 39, 255 = none.
+
+Source: shelhamer/fcn.berkeleyvision.org nyud_layers.py, data/nyud; nyu-hooks cropIt.m.
+"""
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import scipy.io
+
+from caffe_compat.errors import DataError
+from data_prep.images import decode_image
+from data_prep.labels import VOID
+from data_prep.nyud_mat import CLASSES
+from data_prep.png_files import decode_depth
+from data_prep.seg_folder import SegFolder
+
+__all__ = ["NYUDFolder", "decode_segmentation", "encode_segmentation", "find_nyud"]
+
+_MAT_TEXT_BYTES = 116
+_PICTURES = ("images", "depth", "rawdepth", "hha")
+
+
+@dataclass(frozen=True)
+class NYUDFolder(SegFolder):
+    """A folder in that layout; ``root`` holds data, segmentation and the lists."""
+
+    classes: int = CLASSES
+
+    title = "NYUDv2"
+
+    @property
+    def name(self) -> str:
+        """``nyud``."""
+        return "nyud"
+
+    @property
+    def list_folder(self) -> Path:
+        """The folder itself."""
+        return self.root
+
+    def picture_path(self, kind: str, image_id: str) -> Path:
+        """data/KIND/img_ID.png; kinds: images, depth, rawdepth, hha."""
+        return self.root / "data" / kind / f"img_{image_id}.png"
+
+    def image_path(self, image_id: str) -> Path:
+        """data/images/img_ID.png."""
+        return self.picture_path("images", image_id)
+
+    def label_path(self, image_id: str) -> Path:
+        """segmentation/img_ID.mat."""
+        return self.root / "segmentation" / f"img_{image_id}.mat"
+
+    def folders(self) -> list[Path]:
+        """The folders that hold the files."""
+        return [*(self.root / "data" / kind for kind in _PICTURES), self.root / "segmentation"]
+
+    def decode_label(self, data: bytes, name: str) -> np.ndarray:
+        """Classes 0 to 39, 255 = none."""
+        return decode_segmentation(data, name)
+
+    def picture_bytes(self, kind: str, image_id: str) -> bytes:
+        """Content of a picture's file.
+
+        Raises:
+            DataError: it is missing or unreadable.
+        """
+        return self._content(kind, self.picture_path(kind, image_id))
+
+    def read_depth_mm(self, image_id: str) -> np.ndarray:
+        """In-painted depth: H x W uint16, millimetres, above 0.
+
+        Raises:
+            DataError: the file is missing or damaged, or has pixels without depth.
+        """
+        path = self.picture_path("depth", image_id)
+        return decode_painted_depth(self._content("depth", path), str(path))
+
+    def read_hha(self, image_id: str) -> np.ndarray:
+        """HHA: H x W x 3 uint8, disparity, height, angle.
+
+        Raises:
+            DataError: the file is missing or damaged.
+        """
+        path = self.picture_path("hha", image_id)
+        return decode_image(self._content("HHA", path), str(path))
+
+
+def decode_painted_depth(data: bytes, name: str) -> np.ndarray:
+    """Depth with a value at every pixel, from a file's content.
+
+    Raises:
+        DataError: as ``decode_depth``, or a pixel is 0.
+    """
+    depth = decode_depth(data, name)
+    if not depth.all():
+        raise DataError(
+            f"depth '{name}' is 0 at {np.count_nonzero(depth == 0)} pixels, and nets read its logarithm; "
+            "wanted in-painted depth, not raw depth"
+        )
+    return depth
+
+
+def decode_segmentation(data: bytes, name: str) -> np.ndarray:
+    """Classes of a ``segmentation/*.mat``: H x W uint8, 0 to 39, 255 = none (one less than in the file, 0 to 255).
+
+    Args:
+        data: the file's content.
+        name: path, for messages.
+
+    Raises:
+        DataError: the file is damaged, has no segmentation, or that holds other numbers than 0 to 40.
+    """
+    try:
+        label = np.asarray(scipy.io.loadmat(io.BytesIO(data), variable_names=["segmentation"])["segmentation"])
+    except KeyError:
+        raise DataError(
+            f"label '{name}' has no variable segmentation; wanted a file of NYUDv2's segmentation"
+        ) from None
+    except Exception as error:  # loadmat raises whatever a damaged byte leads it to
+        raise DataError(f"label '{name}' is damaged or not a MATLAB file ({error}); replace the file") from error
+    if label.ndim != 2 or not np.isin(label, np.arange(CLASSES + 1)).all():
+        raise DataError(
+            f"label '{name}': segmentation is {label.ndim}-D {label.dtype} or holds other values than 0 (none) to "
+            f"{CLASSES}; wanted H x W of the 40 classes"
+        )
+    shifted = label.astype(np.uint8)
+    shifted -= 1  # 0 becomes 255
+    return shifted
+
+
+def encode_segmentation(segmentation: np.ndarray, mark: str) -> bytes:
+    """The content of a ``segmentation/*.mat``: H x W uint8, 0 (none) to 40, and a mark of what it was made from.
+
+    The same for the same arguments: the free text at the file's beginning gives no date.
+    """
+    out = io.BytesIO()
+    scipy.io.savemat(out, {"segmentation": segmentation, "made_from": mark}, do_compression=True)
+    content = out.getvalue()
+    return b"MATLAB 5.0 MAT-file".ljust(_MAT_TEXT_BYTES) + content[_MAT_TEXT_BYTES:]
+
+
+def segmentation_mark(path: Path) -> str | None:
+    """That mark; None where there is none, or the file is missing or damaged."""
+    try:
+        return str(np.ravel(scipy.io.loadmat(path, variable_names=["made_from"])["made_from"])[0])
+    except Exception:  # missing, damaged, or another's file: made again
+        return None
+
+
+def find_nyud(source: Path) -> NYUDFolder | None:
+    """The folder in this layout at or below ``source``; None if there is none."""
+    places = (source, source / "nyud", source / "nyud2", source / "NYUDv2")
+    root = next((root for root in places if (root / "data" / "images").is_dir()), None)
+    return None if root is None else NYUDFolder(root, void=VOID)
