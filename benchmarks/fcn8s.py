@@ -93,8 +93,9 @@ def random_weights(net: object) -> None:
     for layer in net.layers:  # type: ignore[attr-defined]
         if layer.type == "Convolution":
             weight, bias = layer.blobs
-            weight.write(torch.randn(weight.shape) * (2 / np.prod(weight.shape[1:])) ** 0.5)
-            bias.write(torch.randn(bias.shape) * 0.1)
+            for blob, spread in ((weight, (2 / np.prod(weight.shape[1:])) ** 0.5), (bias, 0.1)):
+                blob.tensor().normal_(std=float(spread))  # in place: no copy that would count as ours
+                blob.mark_changed()
     interp(net, interpolated_layers(net))  # type: ignore[arg-type]
 
 

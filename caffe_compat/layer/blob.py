@@ -7,7 +7,7 @@ Source: BVLC/caffe src/caffe/blob.cpp, include/caffe/blob.hpp; python/caffe/_caf
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
 
 import numpy as np
 import torch
@@ -126,6 +126,13 @@ class Blob:
     def relayout(self, memory_format: torch.memory_format) -> None:
         """Keep the values in another memory layout, as long as no array of them is held; they stay the same."""
         self._data.relayout(memory_format)
+
+    def packed(self, key: Hashable, pack: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor | None:
+        """The values in the form that ``pack`` makes of them and ``to_dense`` undoes; they are kept in that form alone.
+
+        Reading the blob in any other way gives the plain values back. None while an array of them is held.
+        """
+        return self._data.packed(key, pack, self._shape, current_device())
 
     def mark_changed(self) -> None:
         """Say that the memory behind ``tensor()`` was changed in place: what was derived from it is stale."""

@@ -16,6 +16,7 @@ Source: BVLC/caffe src/caffe/syncedmem.cpp (head states); the lease is ours.
 import itertools
 import math
 import weakref
+from collections.abc import Callable, Hashable
 
 import numpy as np
 import torch
@@ -42,6 +43,7 @@ class SyncedMemory:
         self._tensor: torch.Tensor | None = None  # what layers read; any layout, any device
         self._host: torch.Tensor | None = None  # flat, contiguous, CPU: what arrays are views of
         self._host_is_head = False  # the host copy is newer than the tensor
+        self._packed: tuple[Hashable, torch.Tensor] | None = None  # the values in another form, in the tensor's place
         self._lease: weakref.ref[np.ndarray] | None = None
         self._lease_seen = False
         self._lease_turn = 0  # when a lease was last seen to let values change unnoticed
@@ -54,7 +56,7 @@ class SyncedMemory:
     @property
     def written(self) -> bool:
         """Whether there is a value; without one, reading gives zeros."""
-        return self._tensor is not None or self._host_is_head
+        return self._tensor is not None or self._host_is_head or self._packed is not None
 
     @property
     def leased(self) -> bool:
@@ -79,7 +81,7 @@ class SyncedMemory:
 
     def clear(self) -> None:
         """Forget the values: they read as zeros. A live array keeps its memory but no longer belongs to the blob."""
-        self._tensor = self._host = self._lease = None
+        self._tensor = self._host = self._lease = self._packed = None
         self._host_is_head = False
         self._dropped = None
         self.generation = next(_clock)
@@ -90,6 +92,7 @@ class SyncedMemory:
         """The values as a tensor of this shape on this device (detached; may have any memory layout)."""
         if self._dropped:
             raise NetError(self._dropped)
+        self._unpack()
         count = math.prod(shape)
         if self._host is not None and (self._host_is_head or (self._too_small(count) and self._host.numel() >= count)):
             held = self._host[:count].view(shape)
@@ -108,7 +111,7 @@ class SyncedMemory:
         """Take new values from a layer; without a lease the tensor itself is kept, not copied."""
         value = value.detach()
         self.generation = next(_clock)
-        self._dropped = None
+        self._dropped = self._packed = None
         self._host_is_head = self._may_add_in_place = False
         if self._apart(value.device):
             self._tensor = value
@@ -132,8 +135,34 @@ class SyncedMemory:
             if laid is not self._tensor:
                 self._tensor, self._host = laid, None
 
+    def packed(
+        self, key: Hashable, pack: Callable[[torch.Tensor], torch.Tensor], shape: Shape, device: torch.device
+    ) -> torch.Tensor | None:
+        """The values in another form, which takes the tensor's place until somebody reads that.
+
+        Args:
+            key: says which form.
+            pack: makes it of the tensor; its ``to_dense`` must give the values back bit by bit.
+            shape: as for ``tensor``.
+            device: as for ``tensor``.
+
+        Returns:
+            The packed values; None where an array of them is held, or host and device copies are apart.
+        """
+        if self.leased or self._host_is_head or self._apart(device):
+            return None
+        if self._packed is None or self._packed[0] != key:
+            self._packed = key, pack(self.tensor(shape, device))
+            self._tensor = self._host = self._lease = None
+        return self._packed[1]
+
+    def _unpack(self) -> None:
+        if self._packed is not None:
+            self._tensor, self._packed = self._packed[1].to_dense(), None
+
     def write(self, value: torch.Tensor | np.ndarray, shape: Shape, device: torch.device) -> None:
         """Copy new values into the memory that is already there (parameters: other blobs may share it)."""
+        self._packed = None  # all of it is overwritten
         held = self.tensor(shape, device) if self.written else torch.empty(shape, dtype=self.dtype, device=device)
         if isinstance(value, np.ndarray):
             if held.device.type == "cpu":
@@ -166,6 +195,7 @@ class SyncedMemory:
         """The values as a live C-contiguous array of this shape; the caller's writes through it count."""
         if self._dropped:
             raise NetError(self._dropped)
+        self._unpack()
         root = self._lease() if self._lease is not None else None
         where = self._tensor.device if self._tensor is not None else torch.device("cpu")
         if self._apart(where):

@@ -21,6 +21,7 @@ from caffe_compat.layer.blob import Blob, Shape
 from caffe_compat.layer.contract import BlobLayer, Context, SourceLayer
 from caffe_compat.net.graph import Graph, Node
 from caffe_compat.net.plan import Plan
+from caffe_compat.net.plan.stage import Chain
 from caffe_compat.proto import caffe_pb2 as pb
 
 __all__ = ["Callbacks", "Engine"]
@@ -76,7 +77,7 @@ class Engine:
     def __init__(self, graph: Graph, keep: Collection[str] | None) -> None:
         self.nodes = graph.nodes
         self.callbacks = Callbacks()
-        self.plan = Plan(enabled=keep is not None)
+        self.plan = Plan(graph.nodes, enabled=keep is not None)
         self._blob_names = {blob: name for name, blob in graph.blobs.items()}
         self._kept: set[Blob] | None = None
         if keep is not None:
@@ -106,7 +107,14 @@ class Engine:
     def forward(self, first: int, last: int) -> float:
         """Run nodes first..last and return their share of the loss."""
         loss = 0.0
+        plain_until = -1
         while first <= last:
+            chain = self._chain(first, last) if first > plain_until else None
+            if chain is not None:
+                plain_until = chain.nodes[-1].index
+                if self._run_chain(chain):
+                    first = plain_until + 1
+                    continue
             end = self._segment_end(first, last)
             self._forget(first, end)
             head = self.nodes[first].layer
@@ -124,6 +132,32 @@ class Engine:
                 callback(end)
             first = end + 1
         return loss
+
+    def _chain(self, first: int, last: int) -> Chain | None:
+        """Nodes from first on that the plan may run as one, because nobody sees what is between them."""
+        if self._kept is None or self.callbacks.any():
+            return None
+        kept = self._kept
+        return self.plan.chain(first, last, lambda blob: blob in kept or blob.leased)
+
+    def _run_chain(self, chain: Chain) -> bool:
+        """Run a chain by the plan; False: the plan leaves it to the layers."""
+        first, last = chain.nodes[0].index, chain.nodes[-1].index
+        self._forget(first, last)
+        for node in chain.nodes:
+            node.reshape()
+        try:
+            value = self.plan.run(chain)
+        except Exception as error:
+            error.add_note(f"in the forward of layers '{chain.nodes[0].layer.name}' to '{chain.nodes[-1].layer.name}'")
+            raise
+        if value is None:
+            return False
+        self._check_tops(chain.nodes[-1], [value])
+        chain.top.set_tensor(value)
+        self.plan.done(chain)
+        self._free_after_forward(first, last)
+        return True
 
     def _segment_end(self, first: int, limit: int) -> int:
         """The last node of the segment that begins at first, not beyond limit."""
@@ -151,6 +185,7 @@ class Engine:
         tops = self._run(nodes, record, replay=False)
         for top, value in zip(nodes[-1].top, tops, strict=True):
             top.set_tensor(value)
+        self.plan.follow(nodes[-1])
         if record is not None:
             self._note(record)
 

@@ -6,7 +6,7 @@ import torch
 
 import caffe_compat
 from caffe_compat.layer.filler import bilinear_kernel
-from caffe_compat.net import plan as plan_module
+from caffe_compat.net.plan.interpolation import Interpolation
 
 TEXT = """
 layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 2 dim: 5 dim: 9 dim: 7 } } }
@@ -48,13 +48,13 @@ def assert_equal(lean, plain) -> None:
 
 @pytest.fixture
 def depthwise_calls(monkeypatch) -> list[str]:
-    calls, plain = [], plan_module._depthwise
+    calls, plain = [], Interpolation.whole
 
-    def counted(layer, bottom, blobs):
-        calls.append(layer.name)
-        return plain(layer, bottom, blobs)
+    def counted(self, bottom):
+        calls.append(self.layer.name)
+        return plain(self, bottom)
 
-    monkeypatch.setattr(plan_module, "_depthwise", counted)
+    monkeypatch.setattr(Interpolation, "whole", counted)
     return calls
 
 
@@ -70,11 +70,18 @@ def test_prepared_once_while_nothing_changes(pair):
     lean, plain = pair()
     for _ in range(3):  # the leases that filling the weights left behind end with the first forwards
         lean.forward()
-    held = {index: p.blobs[0] for index, p in lean._engine.plan._prepared.items()}
-    assert len(held) == 1  # the Deconvolution's; the Convolution's weight is laid out where it is
-    assert lean.params["conv"][0].tensor().is_contiguous(memory_format=torch.channels_last)
+    plan, nodes = lean._engine.plan, lean._engine.nodes
+    found = plan._interpolations.find(nodes[-1])
+    weight = lean.params["conv"][0]
+    packed = weight._data._packed
+    assert found is not None
+    assert packed is not None  # in place of the plain values, not beside them
+    assert weight._data._tensor is None
     lean.forward()
-    assert all(lean._engine.plan._prepared[index].blobs[0] is weight for index, weight in held.items())
+    assert plan._interpolations.find(nodes[-1]) is found
+    assert weight._data._packed is packed
+    np.testing.assert_array_equal(weight.data, plain.params["conv"][0].data)
+    assert weight._data._packed is None
 
 
 @pytest.mark.parametrize("layer", ["conv", "up"])

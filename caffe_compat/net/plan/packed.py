@@ -1,0 +1,73 @@
+"""Convolution with weights in oneDNN's own order and the ReLU fused into it.
+
+oneDNN computes with weights in blocks and, given plain ones, re-orders them in every call: for fc6 of FCN-8s (411 MB)
+that takes longer than the convolution. Here they are re-ordered once and take the plain values' place in the blob
+(``Blob.packed``), so there is no second copy. The operators have private names in torch: where they are missing or
+do not give the plain convolution's numbers, ``usable`` is False and the plain one runs.
+
+The fused ReLU gives 0 for NaN where Caffe's gives NaN: callers use it only where no NaN can be.
+"""
+
+import functools
+
+import torch
+import torch.nn.functional as F
+
+from caffe_compat.device import device
+from caffe_compat.layer.blob import Shape
+from caffe_compat.layer.vision.convolution import BaseConvolution
+
+__all__ = ["convolve", "usable"]
+
+Tensor = torch.Tensor
+Pair = tuple[int, int]
+
+
+def _pack(weight: Tensor, stride: Shape, dilation: Shape, group: int, size: Shape) -> Tensor:
+    return torch.ops.mkldnn._reorder_convolution_weight(weight, [0, 0], stride, dilation, group, size)
+
+
+def _run(x: Tensor, packed: Tensor, bias: Tensor | None, pad: Pair, layer: BaseConvolution, relu: bool) -> Tensor:
+    stride, dilation = layer.window.stride, layer.window.dilation
+    return torch.ops.mkldnn._convolution_pointwise(
+        x, packed, bias, pad, stride, dilation, layer.group, "relu" if relu else "none", [], ""
+    )
+
+
+@functools.cache
+def usable() -> bool:
+    """Whether torch has the operators, and they compute what they should and give the weights back bit by bit."""
+    stream = torch.Generator().manual_seed(0)
+    x = torch.randn((1, 8, 9, 7), generator=stream).contiguous(memory_format=torch.channels_last)
+    weight, bias = torch.randn((16, 8, 3, 3), generator=stream), torch.randn(16, generator=stream)
+    try:
+        packed = _pack(weight, (1, 1), (1, 1), 1, x.shape)
+        y = torch.ops.mkldnn._convolution_pointwise(x, packed, bias, [2, 1], [1, 1], [1, 1], 1, "relu", [], "")
+        same = torch.equal(packed.to_dense(), weight)
+    except (AttributeError, RuntimeError, TypeError):
+        return False
+    plain = F.relu(F.conv2d(x, weight, bias, 1, (2, 1)))
+    return same and y.shape == plain.shape and bool((y - plain).abs().max() <= 1e-5 * plain.abs().max())
+
+
+def convolve(layer: BaseConvolution, x: Tensor, pad: Pair, relu: bool, packed: bool = True) -> Tensor:
+    """A 2-D Convolution layer's top for one bottom, with zero padding of its own, and a ReLU if wanted.
+
+    Args:
+        layer: a Convolution with 2 spatial axes.
+        x: N x C x H x W, channels last.
+        pad: zero rows and columns on each side, in place of the layer's.
+        relu: whether negative values become 0.
+        packed: use packed weights where possible; False computes plainly.
+    """
+    weight, *rest = layer.blobs
+    bias = rest[0].tensor() if rest else None
+    if packed and device().type == "cpu" and usable():
+        window = layer.window
+        weight.relayout(torch.channels_last)  # packing anything else takes a copy more in between
+        key = ("onednn", weight.shape, window.stride, window.dilation, layer.group)
+        values = weight.packed(key, lambda w: _pack(w, window.stride, window.dilation, layer.group, x.shape))
+        if values is not None:
+            return _run(x, values, bias, pad, layer, relu)
+    y = F.conv2d(x, weight.tensor(), bias, layer.window.stride, pad, layer.window.dilation, layer.group)
+    return F.relu_(y) if relu else y

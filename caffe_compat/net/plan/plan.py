@@ -1,0 +1,161 @@
+"""The execution plan: which layers of a lean net run by which rewrite.
+
+    fuse      convolutions with packed weights and the ReLU in them (packed.py)
+    windows   only what the image reaches of a padded map (windows.py)
+    strips    large windows in strips that fit the cache (windows.py)
+    diagonal  interpolating Deconvolutions without multiplying zeros (interpolation.py)
+    crop      of an interpolation that is cropped right away, only the window (interpolation.py)
+
+``Plan.on`` holds the names of those that are on; in nets that keep every blob, none is. Rewrites of several layers
+apply only where nobody can see what is between them: blobs that are kept, or of which an array is held, are made as
+the layers make them. All follow changes of the weights, and leave values that are not finite to the layers.
+"""
+
+from collections.abc import Callable, Sequence
+
+import torch
+
+from caffe_compat.device import device
+from caffe_compat.layer.blob import Blob
+from caffe_compat.layer.contract import Context
+from caffe_compat.layer.vision.convolution import BaseConvolution
+from caffe_compat.layer.vision.crop import Crop
+from caffe_compat.layer.vision.deconvolution import Deconvolution
+from caffe_compat.layer.vision.layout import fast_layout
+from caffe_compat.net.graph import Node
+from caffe_compat.net.plan.background import Backgrounds, run_whole
+from caffe_compat.net.plan.bound import Bounds
+from caffe_compat.net.plan.interpolation import Interpolations
+from caffe_compat.net.plan.stage import Chain, find_chain
+from caffe_compat.net.plan.windows import Note, find_window, run_window
+
+__all__ = ["REWRITES", "Plan"]
+
+Tensor = torch.Tensor
+REWRITES = ("fuse", "windows", "strips", "diagonal", "crop")
+
+
+class Plan:
+    """Runs nodes without gradients, by the fastest equal way it knows.
+
+    Args:
+        nodes: the net's.
+        enabled: False runs every layer plainly.
+
+    Attributes:
+        on: names of the rewrites that are used, of ``REWRITES``.
+    """
+
+    def __init__(self, nodes: Sequence[Node], enabled: bool) -> None:
+        self.enabled = enabled
+        self.on = set(REWRITES) if enabled else set()
+        self._nodes = nodes
+        self._bounds = Bounds()
+        self._backgrounds = Backgrounds()
+        self._interpolations = Interpolations()
+        self._notes: dict[Blob, tuple[int, Note]] = {}
+        self._new_note: Note | None = None
+
+    # -- one layer -----------------------------------------------------------------------------------------------------
+
+    def forward(self, node: Node, bottoms: Sequence[Tensor], context: Context) -> list[Tensor]:
+        """The node's tops for these bottoms."""
+        layer = node.layer
+        if "diagonal" in self.on and isinstance(layer, Deconvolution):
+            found = self._interpolations.find(node)
+            if found is not None:
+                return [found.whole(fast_layout(bottom)) for bottom in bottoms]
+        self.lay_out(node)
+        return layer.forward(bottoms, [blob.tensor() for blob in layer.blobs], context)
+
+    def lay_out(self, node: Node) -> None:
+        """Let a 2-D convolution's weight lie as the convolution wants it, instead of being turned in every call."""
+        if self.enabled and isinstance(node.layer, BaseConvolution) and len(node.layer.blobs[0].shape) == 4:
+            node.layer.blobs[0].relayout(torch.channels_last)
+
+    def follow(self, node: Node) -> None:
+        """What is known of a Split's bottom is known of its tops; call after they are set."""
+        if node.layer.type == "Split" and self._notes:
+            note = self._note(node.bottom[0])
+            if note is not None:
+                self._notes.update({top: (top.stamp(), note) for top in node.top})
+
+    # -- several layers ------------------------------------------------------------------------------------------------
+
+    def chain(self, first: int, last: int, seen: Callable[[Blob], bool]) -> Chain | None:
+        """Nodes from first on, up to last at most, that ``run`` may take on; None: there are none.
+
+        Args:
+            first: index of a node.
+            last: index of a node.
+            seen: whether somebody may read a blob after the forward.
+        """
+        if device().type != "cpu":
+            return None
+        node = self._nodes[first]
+        if "crop" in self.on and first < last and isinstance(node.layer, Deconvolution):
+            crop = self._nodes[first + 1]
+            if isinstance(crop.layer, Crop) and node.top == crop.bottom[:1] and not seen(node.top[0]):
+                return Chain([node, crop], [])
+        if not self.on & {"fuse", "windows"}:
+            return None
+        chain = find_chain(self._nodes, first, last, seen)
+        for stage in chain.stages if chain is not None else ():
+            stage.packed = "fuse" in self.on
+        return chain
+
+    def run(self, chain: Chain) -> Tensor | None:
+        """The top of a chain whose nodes have been reshaped; None: the layers must run one by one."""
+        bottom = chain.bottom.tensor()
+        if bottom.dtype != torch.float32 or bottom.dim() != 4:
+            return None
+        if not chain.stages:
+            return self._cropped(chain, bottom)
+        if not self._bounds.holds(bottom, chain.stages):
+            return None
+        return self._staged(chain, fast_layout(bottom))
+
+    def done(self, chain: Chain) -> None:
+        """The chain's top has been set: remember what is known of it."""
+        if self._new_note is not None:
+            self._notes[chain.top] = (chain.top.stamp(), self._new_note)
+        self._new_note = None
+
+    def _note(self, blob: Blob) -> Note | None:
+        """What is known of a blob, if its values are still those."""
+        held = self._notes.get(blob)
+        return held[1] if held is not None and held[0] == blob.stamp() else None
+
+    def _staged(self, chain: Chain, x: Tensor) -> Tensor:
+        sizes = [(top.shape[2], top.shape[3]) for top in (stage.node.top[0] for stage in chain.stages)]
+        note = self._note(chain.bottom)
+        done = 0
+        while done < len(chain.stages):
+            rest, window = chain.stages[done:], None
+            if "windows" in self.on and not rest[0].pools:
+                size = (x.shape[2], x.shape[3])
+                window = find_window(rest, size, sizes[done:], note, self._backgrounds)
+            if window is not None:
+                x = run_window(window, x, "strips" in self.on)
+                note = Note(window.reached[-1], window.background)
+                done += len(window.stages)
+            else:
+                if not rest[0].packed:
+                    self.lay_out(rest[0].node)
+                x, note = run_whole(rest[0], x), None
+                done += 1
+        self._new_note = note
+        return x
+
+    def _cropped(self, chain: Chain, bottom: Tensor) -> Tensor | None:
+        node, crop = chain.nodes
+        found = self._interpolations.find(node)
+        layer = crop.layer
+        assert isinstance(layer, Crop)
+        whole = node.top_shapes[0] if node.top_shapes else ()
+        if found is None or found.factors is None or layer.start[:2] != (0, 0) or layer.size[:2] != whole[:2]:
+            return None
+        if bottom.numel() == 0 or not bool(torch.isfinite(bottom).all()):
+            return None
+        (_, _, top, left), (_, _, height, width) = layer.start, layer.size
+        return found.part(bottom, (top, top + height), (left, left + width))
