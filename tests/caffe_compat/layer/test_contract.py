@@ -1,7 +1,7 @@
 """Every registered type keeps the contract: its gradients are right, and what it cannot take it refuses by name.
 
-Each type is in ``GRADIENTS`` (checked against finite differences in float64) or in ``NO_GRADIENT`` (with the reason), and
-has a line in ``REFUSED`` or is in ``TAKES_ANYTHING``; a new type in neither fails here.
+Each type is in ``GRADIENTS`` (checked against finite differences in float64) or in ``NO_GRADIENT`` (with the reason),
+and has a line in ``REFUSED`` or is in ``TAKES_ANYTHING``; a new type in neither fails here.
 """
 
 import pytest
