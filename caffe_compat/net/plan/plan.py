@@ -63,7 +63,7 @@ class Plan:
         layer = node.layer
         if "diagonal" in self.on and isinstance(layer, Deconvolution):
             found = self._interpolations.find(node)
-            if found is not None:
+            if found is not None and all(bool(torch.isfinite(bottom).all()) for bottom in bottoms):
                 return [found.whole(fast_layout(bottom)) for bottom in bottoms]
         self.lay_out(node)
         return layer.forward(bottoms, [blob.tensor() for blob in layer.blobs], context)

@@ -90,8 +90,8 @@ def find_window(
         needed = _needed(stages[: i + 1], reached)
         if not all(s.pools or _within(needed[j], middles[j]) for j, s in enumerate(stages[:i])):
             break
-        if stage.pools:
-            if best == i:
+        if stage.pools or stage.extent == (1, 1):  # too little work to begin with
+            if best == i > 0:
                 best = i + 1
         elif _share(reached[-1], tops[i]) <= _PAYS:
             best = i + 1
