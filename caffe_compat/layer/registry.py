@@ -53,7 +53,7 @@ def layer_class(name: str, type_: str) -> type[Layer]:
             type_,
             f"unknown layer type{hint} known types: {', '.join(layer_type_list())}. "
             "A type of your own: subclass caffe_compat.layer.contract.Layer and decorate it with "
-            "caffe_compat.layer.registry.register, or use a Python layer",
+            "caffe_compat.layer.registry.register, or use a Python layer (LAYERS.md shows both)",
         )
     return _classes[type_]
 

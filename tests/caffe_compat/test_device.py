@@ -14,6 +14,7 @@ from caffe_compat.device import (
     set_mode_cpu,
     set_mode_gpu,
     set_random_seed,
+    stay_on_cpu,
 )
 from caffe_compat.errors import CaffeError, DeviceError
 
@@ -24,7 +25,7 @@ cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device 
 @pytest.fixture(autouse=True)
 def restore(monkeypatch):
     """Leave mode, device and streams as they were."""
-    for name in ("_gpu_mode", "_device_id", "_seed"):
+    for name in ("_gpu_mode", "_cpu_only", "_device_id", "_seed"):
         monkeypatch.setattr(device_module, name, getattr(device_module, name))
     monkeypatch.setattr(device_module, "_generators", dict(device_module._generators))
 
@@ -59,6 +60,14 @@ def test_a_gpu_that_is_not_there():
     for wrong in (count, -1):
         with pytest.raises(DeviceError, match=f"GPU {wrong} was asked for, but there are {count}, numbered from 0"):
             set_device(wrong)
+
+
+def test_a_program_kept_on_the_cpu_may_ask_for_a_gpu():
+    stay_on_cpu()
+    set_device(3)
+    set_mode_gpu()
+    assert device() == torch.device("cpu")
+    assert device_module._device_id == 0
 
 
 @cuda
