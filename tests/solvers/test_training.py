@@ -356,6 +356,22 @@ def test_stages_go_on_where_they_were(train, tmp_path):
     assert latest(tmp_path, "voc-fcn8s").name == "train_iter_2.solverstate"
 
 
+def test_init_is_for_the_first_stage_only_even_when_that_is_skipped(train, thin, drawn_once, tmp_path):
+    first = thin.thin_training(drawn_once, tmp_path / "other", 1)
+    first.run(**QUIET)
+    train("voc-fcn32s")
+    printed = train("voc-fcn16s", init=first.weights, stages=True)
+    assert f"  weights   {weights_of(latest(tmp_path))}\n" in printed
+    assert str(first.weights) not in printed
+
+
+def test_a_finished_model_alone_is_not_trained_over(train):
+    train("voc-fcn32s")
+    with pytest.raises(SolverError, match=r"holds a training already \(train_iter_2\.solverstate\); --resume goes on"):
+        train("voc-fcn32s")
+    assert "voc-fcn32s: finished; " in train("voc-fcn32s", resume=True)
+
+
 def test_a_stage_alone_finds_the_weights_of_the_one_before(train, tmp_path):
     train("voc-fcn32s")
     weights = weights_of(latest(tmp_path))
