@@ -130,7 +130,7 @@ NO_GRADIENT = {
     "Input": "holds data",
     "MemoryData": "holds data",
     "Python": "the user's class brings its own backward: test_python_layer.py",
-    "Silence": "has no top; its bottoms get zeros: net/test_backward.py",
+    "Silence": "has no top; its bottoms get zeros: below",
     "Threshold": "flat almost everywhere; Caffe has no backward for it",
     "WindowData": "reads data",
 }
@@ -163,6 +163,21 @@ def test_gradients_are_those_of_finite_differences(make_layer, check_gradients, 
 @pytest.mark.parametrize("type_", ["ArgMax", "Threshold"])
 def test_a_type_without_a_gradient_gives_none(make_layer, run_layer, type_):
     assert not run_layer(make_layer(f"type: '{type_}'", (2, 3)), random(2, 3))[0].requires_grad
+
+
+def test_silence_gives_its_bottom_a_gradient_of_zeros():
+    net = pb.NetParameter(force_backward=True)
+    net.layer.add(name="x", type="Input", top=["x"]).input_param.shape.add(dim=[2, 3])
+    net.layer.add(name="y", type="Power", bottom=["x"], top=["y"]).power_param.scale = 2
+    net.layer.add(name="s", type="Silence", bottom=["y"])
+    net.layer.add(name="z", type="Power", bottom=["y"], top=["z"]).power_param.scale = 5
+    made = Net(net, pb.TRAIN)
+    made.forward()
+    made.blobs["y_y_0_split_0"].diff[...] = made.blobs["x"].diff[...] = 7
+    made.blobs["z"].diff[...] = 1
+    made.backward()
+    assert (made.blobs["y_y_0_split_0"].diff == 0).all()
+    assert (made.blobs["x"].diff == 10).all()
 
 
 LABELS = r"bottom\[1\] of shape \(3,\) does not hold one label for each position of bottom"
