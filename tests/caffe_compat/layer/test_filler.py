@@ -143,7 +143,11 @@ def test_draws_follow_the_seed(type_):
         ("type: 'xavier'", (), "filler 'xavier' counts outputs along the first axis, and this blob is one number"),
         ("type: 'msra'", (), "filler 'msra' counts outputs"),
         ("type: 'positive_unitball'", (), "filler 'positive_unitball' counts outputs"),
-        ("type: 'gaussian' sparse: 1", (), "filler 'gaussian' counts outputs .*; use constant, uniform or gaussian wit"),
+        (
+            "type: 'gaussian' sparse: 1",
+            (),
+            "filler 'gaussian' counts outputs .*; use constant, uniform or gaussian wit",
+        ),
         ("type: 'bilinear'", (2, 3), r"bilinear filler needs a 4-axis blob with a square kernel; this one is \(2, 3\)"),
         ("type: 'bilinear'", (1, 1, 3, 4), r"square kernel; this one is \(1, 1, 3, 4\)"),
     ],
