@@ -8,10 +8,11 @@ model.prototxts()["train.prototxt"]
 import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 
 from caffe_compat.errors import NetError
 from caffe_compat.proto.caffe_pb2 import NetParameter
-from nets import nyud, siftflow, voc
+from nets import nyud, siftflow, unreleased, voc
 from nets.sources import InputData, PythonData, Source
 
 __all__ = ["DEPLOY_FILE", "MODELS", "Image", "Model", "Task", "lookup"]
@@ -251,6 +252,16 @@ MODELS: dict[str, Model] = {
         replace(_CONTEXT_FCN8S, name="pascalcontext-fcn32s", build=voc.fcn32s, stride=32),
         replace(_CONTEXT_FCN8S, name="pascalcontext-fcn16s", build=voc.fcn16s, stride=16),
         _CONTEXT_FCN8S,
+        # never released
+        replace(_VOC_FCN8S, name="voc-fcn32s-fixed", build=unreleased.fcn32s_fixed, stride=32),
+        replace(_VOC_FCN8S, name="voc-fcn32s-accumulated", build=partial(voc.fcn32s, normalize=True), stride=32),
+        replace(_VOC_FCN8S, name="voc-fcn32s-online", build=voc.fcn32s, stride=32),
+        replace(_VOC_FCN8S, name="voc-fcn-pool5", build=unreleased.fcn_pool5, stride=32),
+        replace(_VOC_FCN8S, name="voc-fcn-pool4", build=unreleased.fcn_pool4, stride=16),
+        replace(_VOC_FCN8S, name="voc-fcn-pool3", build=unreleased.fcn_pool3, stride=8),
+        replace(_VOC_FCN8S, name="voc-fcn-googlenet", build=unreleased.fcn_googlenet, stride=32),
+        _nyud("nyud-fcn16s-color-hha", nyud.color_hha_16s, 16, "color", "hha"),
+        replace(_VOC_FCN8S, name="voc-fcn8s-vgg19", build=unreleased.fcn8s_vgg19),
     )
 }
 """All models, those of the release first."""

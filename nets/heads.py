@@ -10,18 +10,21 @@ from caffe_compat.spec.coord_map import crop
 from caffe_compat.spec.net_spec import NetSpec, Top
 from caffe_compat.spec.net_spec import layers as L
 from caffe_compat.spec.net_spec import params as P
+from nets.geometry import crop_offset
 from nets.trunks import LEARNED
 
 __all__ = [
     "VOID_LABEL",
     "average",
     "class_scores",
+    "crop_to",
     "fcn16s",
     "fcn32s",
     "fcn8s",
     "from_32s",
     "from_layer",
     "fuse",
+    "learned_upsampling",
     "loss",
     "upsample",
 ]
@@ -188,4 +191,31 @@ def loss(n: NetSpec, score: Top, label: Top, *, name: str = "loss", normalize: b
         normalize: divide by the number of pixels that count; if not, by the batch size.
     """
     n[name] = L.SoftmaxWithLoss(score, label, loss_param={"normalize": normalize, "ignore_label": VOID_LABEL})
+    return n[name]
+
+
+def learned_upsampling(n: NetSpec, name: str, bottom: Top, channels: int, factor: int) -> Top:
+    """A Deconvolution that learns: kernel 2 * factor, with bias, and padded so that sizes grow by the factor."""
+    settings = {
+        "num_output": channels,
+        "kernel_size": 2 * factor,
+        "stride": factor,
+        "pad": factor // 2,
+        "weight_filler": {"type": "gaussian", "std": 0.02},
+    }
+    n[name] = L.Deconvolution(bottom, convolution_param=settings, param=LEARNED)
+    return n[name]
+
+
+def crop_to(n: NetSpec, name: str, bottom: str, reference: str) -> Top:
+    """A Crop whose offset comes from ``nets.geometry``: for ways through Concat, which ``coord_map`` does not follow.
+
+    Args:
+        n: the spec.
+        name: of layer and top.
+        bottom: what is cut.
+        reference: what it is cut to.
+    """
+    offset = crop_offset(n.to_proto(), bottom, reference)
+    n[name] = L.Crop(n[bottom], n[reference], crop_param={"axis": 2, "offset": [offset]})
     return n[name]

@@ -16,7 +16,7 @@ import numpy as np
 
 from caffe_compat.errors import WeightsError
 
-__all__ = ["Report", "Transfer", "expand_score", "interp", "transplant", "upsample_filt"]
+__all__ = ["Report", "Transfer", "expand_score", "interp", "transplant", "upsample_filt", "widen"]
 
 Shape = tuple[int, ...]
 
@@ -224,6 +224,37 @@ def expand_score(new_net: HasParams, new_layer: str, net: HasParams, layer: str)
             new_blob.data[:classes] = old_blob.data
         else:  # a bias: 1-D now, 1 x 1 x 1 x N in old files
             new_blob.data.reshape(-1)[:classes] = old_blob.data.reshape(-1)
+
+
+def widen(new_net: HasParams, new_layer: str, net: HasParams, layer: str) -> None:
+    """Copy a convolution into one that reads more channels; each further channel takes the mean of the old kernels.
+
+    So color and depth begin, ``conv1_1_bgrd`` from ``conv1_1``: B, G and R as they were, depth as their mean.
+
+    Raises:
+        WeightsError: there is no such layer, or they differ in more than a larger number of input channels.
+    """
+    pairs = list(zip(_blobs(new_net, new_layer), _blobs(net, layer), strict=False))
+    new_shape, old_shape = (tuple(blob.data.shape) for blob in pairs[0])
+    if (
+        len(new_shape) != 4
+        or len(old_shape) != 4
+        or new_shape[1] < old_shape[1]
+        or _but_inputs(new_shape) != (_but_inputs(old_shape))
+    ):
+        raise WeightsError(
+            f"widen: layer '{new_layer}' has weights of shape {new_shape} and '{layer}' {old_shape}; "
+            "wanted out x in x h x w, with at least as many inputs and the rest equal"
+        )
+    new_weight, old_weight = (np.asarray(blob.data) for blob in pairs[0])
+    new_weight[:, : old_shape[1]] = old_weight
+    new_weight[:, old_shape[1] :] = old_weight.mean(axis=1, keepdims=True)
+    for new_blob, old_blob in pairs[1:]:
+        new_blob.data[...] = old_blob.data.reshape(new_blob.data.shape)
+
+
+def _but_inputs(shape: Shape) -> Shape:
+    return shape[:1] + shape[2:]
 
 
 def _blobs(net: HasParams, layer: str) -> Sequence[Any]:

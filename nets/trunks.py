@@ -25,6 +25,7 @@ __all__ = [
     "alexnet",
     "alexnet_features",
     "conv_relu",
+    "fc6_fc7",
     "frozen",
     "learned",
     "thin",
@@ -103,14 +104,17 @@ def conv_relu(n: NetSpec, name: str, relu: str, bottom: Top, settings: Mapping[s
     return n[relu]
 
 
-def _fc6_fc7(
-    n: NetSpec, bottom: Top, fc6_kernel_size: int, width: float, dropout: bool, suffix: str, extra: Extra
-) -> Top:
+def fc6_fc7(
+    n: NetSpec, bottom: Top, fc6_kernel_size: int, width: float, dropout: bool, suffix: str, extra: Extra,
+    *, fc6_pad: int = 0,
+) -> Top:  # fmt: skip
     """The fully-connected layers as convolutions, with ReLU and, when training, dropout."""
     top = bottom
     for number, kernel_size in ((6, fc6_kernel_size), (7, 1)):
         name = f"fc{number}{suffix}"
         as_conv = {"num_output": thin(4096, width), "kernel_size": kernel_size, **extra(name)}
+        if number == 6 and fc6_pad:
+            as_conv["pad"] = fc6_pad
         top = conv_relu(n, name, f"relu{number}{suffix}", top, as_conv)
         if dropout:
             top = n[f"drop{number}{suffix}"] = L.Dropout(top, dropout_ratio=0.5, in_place=True)
@@ -126,14 +130,20 @@ def vgg_features(
     suffix: str = "",
     first: str = "conv1_1",
     first_pad: int = 1,
+    stages: int = 5,
+    pool: int = P.Pooling.MAX,
     extra: Extra = learned,
 ) -> Top:
-    """The convolutions of a VGG net: conv1_1 ... pool5 with their neurons; arguments as for ``vgg``."""
+    """The convolutions of a VGG net: conv1_1 ... pool5 with their neurons.
+
+    Arguments are as for ``vgg``, and two more: ``stages``, the number of the last pooling layer that is made, and
+    ``pool``, the kind of pooling.
+    """
     if configuration not in VGG_CONFIGURATIONS:
         raise NetError(f"VGG configuration '{configuration}' is not known; known: {', '.join(VGG_CONFIGURATIONS)}")
     top = data
-    stages = zip(VGG_CONFIGURATIONS[configuration], _VGG_CHANNELS, strict=True)
-    for stage, (convolutions, channels) in enumerate(stages, start=1):
+    plan = zip(VGG_CONFIGURATIONS[configuration][:stages], _VGG_CHANNELS, strict=False)
+    for stage, (convolutions, channels) in enumerate(plan, start=1):
         for i, (kernel_size, pad) in enumerate(convolutions, start=1):
             name = f"{first if stage == i == 1 else f'conv{stage}_{i}'}{suffix}"
             settings = {
@@ -145,7 +155,7 @@ def vgg_features(
             top = conv_relu(n, name, f"relu{stage}_{i}{suffix}", top, settings)
             if configuration == "A-LRN" and stage == i == 1:
                 top = n[f"norm1{suffix}"] = L.LRN(top, local_size=5, alpha=1e-4, beta=0.75, k=2)
-        top = n[f"pool{stage}{suffix}"] = L.Pooling(top, pool=P.Pooling.MAX, kernel_size=2, stride=2)
+        top = n[f"pool{stage}{suffix}"] = L.Pooling(top, pool=pool, kernel_size=2, stride=2)
     return top
 
 
@@ -183,7 +193,7 @@ def vgg(
     top = vgg_features(
         n, data, configuration, width=width, suffix=suffix, first=first, first_pad=first_pad, extra=extra
     )
-    return _fc6_fc7(n, top, 7, width, dropout, suffix, extra)
+    return fc6_fc7(n, top, 7, width, dropout, suffix, extra)
 
 
 def vgg16(
@@ -254,4 +264,4 @@ def alexnet(n: NetSpec, data: Top, *, width: float = 1, dropout: bool = True, no
         Features of stride 32, N x 4096*width x h x w.
     """
     top = alexnet_features(n, data, width=width, first_pad=FIRST_PAD_PX, norm_first=norm_first)
-    return _fc6_fc7(n, top, 6, width, dropout, "", lambda name: {"group": 1})
+    return fc6_fc7(n, top, 6, width, dropout, "", lambda name: {"group": 1})

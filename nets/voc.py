@@ -15,7 +15,7 @@ from caffe_compat.spec.net_spec import NetSpec, Top
 from nets import heads, trunks
 from nets.sources import Source
 
-__all__ = ["VOC_CLASSES", "Builder", "fcn8s", "fcn8s_atonce", "fcn16s", "fcn32s", "fcn_alexnet"]
+__all__ = ["VOC_CLASSES", "Builder", "build", "fcn8s", "fcn8s_atonce", "fcn16s", "fcn32s", "fcn_alexnet"]
 
 VOC_CLASSES = 21
 _ATONCE_SCALES = {"pool4": 0.01, "pool3": 0.0001}  # bring the skips' magnitudes near that of fc7's scores
@@ -37,13 +37,22 @@ class Builder(Protocol):
         """
 
 
-def _build(
+def build(
     source: Source,
     trunk: Callable[..., Top],
     head: Callable[[NetSpec, Top, Top], Top],
     width: float,
     normalize: bool,
 ) -> NetParameter:
+    """A net of one trunk and one head.
+
+    Args:
+        source: gives ``data``, and ``label`` where the net is to be trained or scored.
+        trunk: from spec and image to features; takes ``width`` and ``dropout`` too.
+        head: from spec, features and image to ``score``.
+        width: fraction of the trunk's channels.
+        normalize: divide the loss by the pixels that count.
+    """
     n = NetSpec()
     source.add(n, ("data", "label"))
     training = "label" in n
@@ -56,17 +65,17 @@ def _build(
 
 def fcn32s(source: Source, *, classes: int = VOC_CLASSES, width: float = 1, normalize: bool = False) -> NetParameter:
     """FCN-32s: VGG-16's scores at stride 32, upsampled at once."""
-    return _build(source, trunks.vgg16, lambda n, top, data: heads.fcn32s(n, top, data, classes), width, normalize)
+    return build(source, trunks.vgg16, lambda n, top, data: heads.fcn32s(n, top, data, classes), width, normalize)
 
 
 def fcn16s(source: Source, *, classes: int = VOC_CLASSES, width: float = 1, normalize: bool = False) -> NetParameter:
     """FCN-16s: as 32s, with pool4's scores added at stride 16."""
-    return _build(source, trunks.vgg16, lambda n, top, data: heads.fcn16s(n, top, data, classes), width, normalize)
+    return build(source, trunks.vgg16, lambda n, top, data: heads.fcn16s(n, top, data, classes), width, normalize)
 
 
 def fcn8s(source: Source, *, classes: int = VOC_CLASSES, width: float = 1, normalize: bool = False) -> NetParameter:
     """FCN-8s: as 16s, with pool3's scores added at stride 8."""
-    return _build(source, trunks.vgg16, lambda n, top, data: heads.fcn8s(n, top, data, classes), width, normalize)
+    return build(source, trunks.vgg16, lambda n, top, data: heads.fcn8s(n, top, data, classes), width, normalize)
 
 
 def fcn8s_atonce(
@@ -77,7 +86,7 @@ def fcn8s_atonce(
     def head(n: NetSpec, top: Top, data: Top) -> Top:
         return heads.fcn8s(n, top, data, classes, scales=_ATONCE_SCALES)
 
-    return _build(source, trunks.vgg16, head, width, normalize)
+    return build(source, trunks.vgg16, head, width, normalize)
 
 
 def fcn_alexnet(
@@ -88,4 +97,4 @@ def fcn_alexnet(
     def head(n: NetSpec, top: Top, data: Top) -> Top:
         return heads.fcn32s(n, top, data, classes, kernel_size=63)
 
-    return _build(source, trunks.alexnet, head, width, normalize)
+    return build(source, trunks.alexnet, head, width, normalize)

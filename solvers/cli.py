@@ -22,7 +22,7 @@ from solvers.device_option import device_option, use_device
 from solvers.infer import deploy_net, infer
 from solvers.initial import check_covered
 from solvers.metrics import Scores
-from solvers.published import PUBLISHED, SOURCES
+from solvers.published import PUBLISHED, SOURCES, judge
 from solvers.recipe import Recipe
 from solvers.recipes import RECIPES, chain, recipe, recipe_text
 from solvers.score import print_scores, score
@@ -39,7 +39,9 @@ _PATH = click.Path(path_type=Path)
 @click.option("--demo", is_flag=True, help="Train a thin copy on drawn shapes: nothing to download, a few minutes.")
 @click.option("--data", type=_PATH, help="Folder with pascal/VOC2011 and sbdd/dataset, or what the archives unpack to.")
 @click.option("--read", type=click.Choice(["files", "lmdb"]), default="files", show_default=True, help="What to read.")
-@click.option("--init", type=_PATH, help="Weights to start from: a caffemodel, binary or HDF5.")
+@click.option(
+    "--init", type=_PATH, multiple=True, help="Weights to start from: a caffemodel; one for each stream of a fused net."
+)
 @click.option("--workdir", type=_PATH, default=Path("runs"), show_default=True, help="Gets a folder for each model.")
 @click.option("--iterations", type=click.IntRange(1), help="How many; the recipe's unless given.")
 @click.option("--snapshot", type=click.IntRange(1), help="Iterations between snapshots; the recipe's unless given.")
@@ -59,7 +61,7 @@ def command(
     demo: bool,
     data: Path | None,
     read: str,
-    init: Path | None,
+    init: tuple[Path, ...],
     workdir: Path,
     iterations: int | None,
     snapshot: int | None,
@@ -94,6 +96,11 @@ def command(
     elif images is not None:
         _infer(model, init, images, workdir)
     else:
+        if lookup(model).dataset != "voc":
+            raise SolverError(
+                f"{model}: its data is {lookup(model).dataset}, and --data reads PASCAL VOC and SBD only; "
+                "--emit-prototxt writes its nets and solver"
+            )
         if data is None:
             raise SolverError("no data: give --data DIR (VOC2011 and SBD; see README), or try --demo first")
         splits = find_splits(data, lookup(model).classes)
@@ -123,11 +130,14 @@ def _list(model: str | None) -> None:
         return
     for name in RECIPES:
         known = lookup(name)
-        net = known.build(InputData(known.deploy_shapes))
-        best = max(row.mean_iu or 0 for row in PUBLISHED[name])
+        net = known.build(InputData(known.deploy_shapes), classes=known.classes)
+        millions = parameter_count(net) / 1e6
+        size = f"{millions:.0f}M" if millions > 1 else f"{millions:.2f}M"
+        best = max((row.mean_iu or 0 for row in PUBLISHED[name] if not row.split.startswith("VOC")), default=0)
+        told = f"published mean IU {100 * best:.1f}" if best else "no published mean IU"
         click.echo(
-            f"{name:<18} {recipe_text(name).splitlines()[0]}\n{'':<18} {parameter_count(net) / 1e6:.0f}M parameters, "
-            f"stride {known.stride}, {known.classes} classes, published mean IU {100 * best:.1f}"
+            f"{name:<23} {recipe_text(name).splitlines()[0]}\n{'':<23} {known.dataset}, "
+            f"{size} parameters, stride {known.stride}, {known.classes} classes, {told}"
         )
     click.echo("\nsolve.py MODEL --list tells more; solve.py --help has the options; try solve.py voc-fcn8s --demo")
 
@@ -147,9 +157,10 @@ def _emit(this: Recipe, folder: Path) -> None:
     click.echo(f"{folder}: {known.train_file}, {known.test_file}, {DEPLOY_FILE}, solver.prototxt")
 
 
-def _infer(model: str, weights: Path | None, images: Path, workdir: Path) -> None:
-    if weights is None:
+def _infer(model: str, init: tuple[Path, ...], images: Path, workdir: Path) -> None:
+    if not init:
         raise SolverError("--infer: no weights; give --init WEIGHTS.caffemodel")
+    weights = init[-1]
     net = deploy_net(model, weights)
     check_covered(net, weights)
     results = infer(net, images, workdir / model / "predictions", mean_bgr=lookup(model).mean_bgr)
@@ -173,34 +184,40 @@ def _print_beside_published(model: str, scores: Scores, images: int, wanted: int
     measured = (scores.pixel_accuracy, scores.mean_accuracy, scores.mean_iu, scores.fw_iu)
     click.echo(f"{f'measured ({images})':<16}" + "".join(f"{100 * value:>12.3f}" for value in measured))
     for row in PUBLISHED[model]:
+        if row.split != "seg11valid":
+            continue
         values = (row.pixel_accuracy, row.mean_accuracy, row.mean_iu, row.fw_iu)
         cells = (f"{'-':>12}" if value is None else f"{100 * value:>12.3f}" for value in values)
         click.echo(f"{f'published {row.source}':<16}" + "".join(cells))
-    click.echo("; ".join(f"{row.source}: {SOURCES[row.source]}" for row in PUBLISHED[model]))
+    sources = dict.fromkeys(row.source for row in PUBLISHED[model])
+    click.echo("; ".join(f"{source}: {SOURCES[source]}" for source in sources))
     if wanted != images:
         click.echo(f"note: the published figures are of seg11valid, 736 images; these are {images}")
+    else:
+        click.echo(judge(model, scores))
 
 
 def _train(
     this: Recipe,
     workplace: Workplace,
     iterations: int | None,
-    init: Path | None,
+    init: tuple[Path, ...],
     resume: bool,
     stages: bool,
     check: bool,
 ) -> None:
     todo = chain(this.model) if stages else [this]
-    weights = init
+    results: dict[str, Path] = {}
     for stage in todo:
+        weights = [results[name] for name in stage.predecessors if name in results] or list(init)
         state = latest_snapshot(workplace.folder / stage.model)
         planned = stage.iterations if iterations is None else iterations
         if stages and state is not None and int(state.stem.rsplit("_", 1)[1]) >= planned:
             click.echo(f"{stage.model}: finished before ({state.name})")
-            weights = weights_of(state)
+            results[stage.model] = weights_of(state)
             continue
         again = resume and (state is not None or not stages)
-        if state is None and weights is None:
+        if state is None and not weights:
             weights = _previous(stage, workplace)
         training = Training(stage, workplace, planned, weights, again)
         found = training.check()
@@ -214,17 +231,18 @@ def _train(
             click.echo("the same command with --resume goes on from there")
             return
         click.echo(f"{stage.model}: finished; {training.weights}")
-        weights = training.weights
+        results[stage.model] = training.weights
 
 
-def _previous(stage: Recipe, workplace: Workplace) -> Path | None:
-    """The weights of the stage before, if it was trained in the same workdir."""
-    if stage.begins_from is None:
-        return None
-    state = latest_snapshot(workplace.folder / stage.begins_from)
-    if state is not None:
-        click.echo(f"{stage.model}: starts from {weights_of(state)}")
-    return None if state is None else weights_of(state)
+def _previous(stage: Recipe, workplace: Workplace) -> list[Path]:
+    """The weights of the stages before, if all of them were trained in the same workdir."""
+    states = [latest_snapshot(workplace.folder / name) for name in stage.predecessors]
+    found = [weights_of(state) for state in states if state is not None]
+    if len(found) < len(states):
+        return []
+    for weights in found:
+        click.echo(f"{stage.model}: starts from {weights}")
+    return found
 
 
 if __name__ == "__main__":

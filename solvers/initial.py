@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -10,9 +10,17 @@ from caffe_compat.errors import WeightsError
 from caffe_compat.net.net import Net
 from caffe_compat.proto.caffe_pb2 import LayerParameter
 from caffe_compat.proto.weights import read_caffemodel
-from nets.surgery import Report, interp, transplant
+from nets.surgery import Report, Transfer, interp, transplant, widen
 
-__all__ = ["StuckLayers", "WeightsFile", "check_covered", "find_stuck", "interpolated_layers", "start_from"]
+__all__ = [
+    "StuckLayers",
+    "WeightsFile",
+    "check_covered",
+    "find_stuck",
+    "interpolated_layers",
+    "start_fused",
+    "start_from",
+]
 
 _WEIGHTED = ("Convolution", "Deconvolution", "InnerProduct")
 
@@ -51,17 +59,59 @@ def interpolated_layers(net: Net) -> list[str]:
     ]
 
 
-def start_from(net: Net, path: str | os.PathLike[str]) -> Report:
+def start_from(
+    net: Net, path: str | os.PathLike[str], *, suffix: str = "", widens: Mapping[str, str] | None = None
+) -> Report:
     """Copy a file's weights into the layers of the same names, then set the interpolation.
 
     Fully-connected weights become convolutions where the counts are equal.
 
+    Args:
+        net: receives the weights.
+        path: a caffemodel.
+        suffix: ends the layers' names in the net, for one stream of several.
+        widens: layer of the net -> layer of the file that reads fewer channels (``nets.surgery.widen``); where the file
+            has the net's own layer, as a snapshot of its training does, that one is taken.
+
     Raises:
-        WeightsError: the file cannot be read.
+        WeightsError: the file cannot be read, or lacks a layer that is to be widened.
     """
-    report = transplant(net, WeightsFile(path), echo=None)
+    weights = WeightsFile(path)
+    report = transplant(net, weights, suffix, echo=None)
+    for layer, narrow in (widens or {}).items():
+        if layer not in weights.params:
+            widen(net, layer, weights, narrow)
+            report.untouched.remove(layer)
+            for place, transfer in enumerate(report.transfers):
+                if transfer.source == narrow and transfer.target_shape is None:
+                    shape = tuple(net.params[layer][transfer.index].data.shape)
+                    report.transfers[place] = replace(transfer, target=layer, target_shape=shape, why_dropped="")
     interp(net, interpolated_layers(net))
     return report
+
+
+def start_fused(net: Net, paths: Mapping[str, str | os.PathLike[str]]) -> Report:
+    """Fill a net of several streams, each from a trained net of its own, then set the interpolation.
+
+    Args:
+        net: receives the weights.
+        paths: suffix of a stream's layers -> caffemodel.
+
+    Returns:
+        What became of the blobs of all files, and the layers that none of them filled.
+
+    Raises:
+        WeightsError: a file cannot be read, or fits no layer of its stream.
+    """
+    transfers: list[Transfer] = []
+    untouched = set(net.params)
+    for suffix, path in paths.items():
+        report = start_from(net, path, suffix=suffix)
+        if not report.copied and not report.coerced:
+            raise WeightsError(f"{path}: none of its layers is in the net with '{suffix}' added; is it another net's?")
+        transfers.extend(report.transfers)
+        untouched &= set(report.untouched)
+    return Report(transfers, [name for name in net.params if name in untouched])
 
 
 def check_covered(net: Net, path: str | os.PathLike[str]) -> None:

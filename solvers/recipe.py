@@ -38,6 +38,9 @@ class Recipe:
         iterations: how many the released solve.py steps.
         begins_from: the recipe whose result it starts from; None: an ILSVRC classifier.
         ilsvrc: that classifier's caffemodel, as published.
+        fuses: for a net of several streams, the suffix of each stream's layers -> the recipe whose result fills it.
+        widens: layer -> the layer of the starting weights whose kernels it takes, where it reads more channels than
+            that one; each further channel takes the mean of those kernels.
         score_every: iterations between scorings on the test split.
         notes: defects of the release that matter here, and what we do about each.
     """
@@ -47,8 +50,20 @@ class Recipe:
     iterations: int = 100000
     begins_from: str | None = None
     ilsvrc: str = "VGG_ILSVRC_16_layers.caffemodel"
+    fuses: Mapping[str, str] = field(default_factory=dict)
+    widens: Mapping[str, str] = field(default_factory=dict)
     score_every: int = 4000
     notes: tuple[str, ...] = field(default_factory=tuple)
+
+    @property
+    def snapshot_every(self) -> int:
+        """Iterations between snapshots; those between scorings where the released solver takes none."""
+        return int(self.settings.get("snapshot", self.score_every))
+
+    @property
+    def predecessors(self) -> tuple[str, ...]:
+        """The recipes whose results it starts from; none where it starts from an ILSVRC classifier."""
+        return tuple(self.fuses.values()) or ((self.begins_from,) if self.begins_from is not None else ())
 
     def solver(self, train_file: str | None = None, test_file: str | None = None) -> SolverParameter:
         """The solver message.

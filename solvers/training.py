@@ -10,7 +10,7 @@ WORKDIR/MODEL/
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +31,7 @@ from nets.catalogue import DEPLOY_FILE, Model, lookup
 from nets.surgery import Report, interp
 from solvers.checkup import Checkup, averages_pixels, examine
 from solvers.datasets import Splits
-from solvers.initial import interpolated_layers, start_from
+from solvers.initial import interpolated_layers, start_from, start_fused
 from solvers.metrics import Scores
 from solvers.recipe import Recipe
 from solvers.report import Table, learning_curve
@@ -112,7 +112,8 @@ class Training:
         recipe: what to run.
         workplace: what to run it with.
         iterations: how many; None: the recipe's.
-        weights: a caffemodel to start from; None leaves the fillers' values. Not used when going on.
+        weights: a caffemodel to start from, or for a recipe that fuses streams one for each; none leaves the fillers'
+            values. Not used when going on.
         resume: go on from the latest snapshot in the model's folder.
 
     Raises:
@@ -125,7 +126,7 @@ class Training:
         recipe: Recipe,
         workplace: Workplace,
         iterations: int | None = None,
-        weights: Path | None = None,
+        weights: Path | Sequence[Path] | None = None,
         resume: bool = False,
     ) -> None:
         self.recipe = recipe
@@ -186,7 +187,7 @@ class Training:
         param.random_seed = self.workplace.seed
         return param
 
-    def _start(self, state: Path | None, weights: Path | None) -> tuple[Report | None, str]:
+    def _start(self, state: Path | None, weights: Path | Sequence[Path] | None) -> tuple[Report | None, str]:
         if state is not None:
             self.solver.restore(state)
             extra = state.with_suffix(".resume")
@@ -194,13 +195,20 @@ class Training:
                 return None, f"{state.name}, without {extra.name}: data begins anew, as Caffe's restore"
             apply_extra(self.solver, load_extra(extra))
             return None, f"{state.name}, with data position and random states"
-        if weights is None:
+        files = [weights] if isinstance(weights, Path) else list(weights or ())
+        if not files:
             interp(self.solver.net, interpolated_layers(self.solver.net))
             return None, "none given: all layers at their fillers, interpolation set"
-        report = start_from(self.solver.net, weights)
+        if len(files) > 1 and len(files) != len(self.recipe.fuses):
+            wanted = f"{len(self.recipe.fuses)} ({', '.join(self.recipe.fuses)})" if self.recipe.fuses else "1"
+            raise WeightsError(f"{self.recipe.model}: {len(files)} files to start from; wanted {wanted}")
+        if len(files) > 1:
+            report = start_fused(self.solver.net, dict(zip(self.recipe.fuses, files, strict=True)))
+        else:
+            report = start_from(self.solver.net, files[0], widens=self.recipe.widens)
         if not report.copied and not report.coerced:
-            raise WeightsError(f"{weights}: none of its layers is in {self.recipe.model}; is it another net's?")
-        return report, str(weights)
+            raise WeightsError(f"{files[0]}: none of its layers is in {self.recipe.model}; is it another net's?")
+        return report, ", ".join(map(str, files))
 
     @property
     def weights(self) -> Path:
@@ -226,7 +234,7 @@ class Training:
             The last scores; None if stopped by a signal, or if nothing was left to score.
         """
         solver, every = self.solver, self.recipe.score_every if score_every is None else score_every
-        snapshot_every = self.workplace.snapshot_every or int(self.recipe.settings["snapshot"])
+        snapshot_every = self.workplace.snapshot_every or self.recipe.snapshot_every
         solver.handle_signals("stop", "snapshot")
         scores: Scores | None = None
         with (

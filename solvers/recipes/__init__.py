@@ -8,7 +8,32 @@ from solvers.recipe import Recipe
 
 __all__ = ["RECIPES", "chain", "recipe", "recipe_text"]
 
-RECIPES = ("voc-fcn32s", "voc-fcn16s", "voc-fcn8s", "voc-fcn8s-atonce", "voc-fcn-alexnet")
+RECIPES = (
+    "voc-fcn32s",
+    "voc-fcn16s",
+    "voc-fcn8s",
+    "voc-fcn8s-atonce",
+    "voc-fcn-alexnet",
+    "nyud-fcn32s-color",
+    "nyud-fcn32s-color-d",
+    "nyud-fcn32s-hha",
+    "nyud-fcn32s-color-hha",
+    "siftflow-fcn32s",
+    "siftflow-fcn16s",
+    "siftflow-fcn8s",
+    "pascalcontext-fcn32s",
+    "pascalcontext-fcn16s",
+    "pascalcontext-fcn8s",
+    "voc-fcn32s-fixed",
+    "voc-fcn32s-accumulated",
+    "voc-fcn32s-online",
+    "voc-fcn-pool5",
+    "voc-fcn-pool4",
+    "voc-fcn-pool3",
+    "voc-fcn-googlenet",
+    "nyud-fcn16s-color-hha",
+    "voc-fcn8s-vgg19",
+)
 
 
 def _module(name: str) -> str:
@@ -37,7 +62,6 @@ def recipe_text(name: str) -> str:
 
 def chain(name: str) -> list[Recipe]:
     """The recipes to run one after another to get to a model, itself last."""
-    stages = [recipe(name)]
-    while stages[0].begins_from is not None:
-        stages.insert(0, recipe(stages[0].begins_from))
-    return stages
+    last = recipe(name)
+    before = [stage for previous in last.predecessors for stage in chain(previous)]
+    return [*before, last]

@@ -10,7 +10,7 @@ from caffe_compat.spec.net_spec import NetSpec
 from caffe_compat.spec.net_spec import layers as L
 from nets.catalogue import lookup
 from nets.sources import InputData
-from nets.surgery import expand_score, interp, transplant, upsample_filt
+from nets.surgery import expand_score, interp, transplant, upsample_filt, widen
 
 
 def filler(type_="gaussian"):
@@ -222,3 +222,34 @@ def test_expand_score_takes_a_legacy_bias():
 def test_expand_score_to_fewer_classes():
     with pytest.raises(WeightsError, match=r"'fc7' has weights of shape \(3, 4, 1, 1\) and 'fc7' \(5, 4, 1, 1\)"):
         expand_score(convolutional(outputs=3), "fc7", convolutional(outputs=5), "fc7")
+
+
+def first_convolution(name, channels, outputs=4):
+    n = NetSpec()
+    n.data = L.Input(shape={"dim": [1, channels, 5, 5]})
+    n[name] = L.Convolution(n.data, num_output=outputs, kernel_size=3, weight_filler=filler(), bias_filler=filler())
+    return Net(n.to_proto(), TEST)
+
+
+def test_widen_keeps_the_colour_kernels_and_gives_depth_their_mean():
+    color, both = first_convolution("conv1_1", 3), first_convolution("conv1_1_bgrd", 4)
+    widen(both, "conv1_1_bgrd", color, "conv1_1")
+    weight, bias = values(both, "conv1_1_bgrd")
+    kernels, old_bias = values(color, "conv1_1")
+    np.testing.assert_array_equal(weight[:, :3], kernels)
+    np.testing.assert_allclose(weight[:, 3], (kernels[:, 0] + kernels[:, 1] + kernels[:, 2]) / 3, rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(bias, old_bias)
+
+
+def test_widen_takes_a_legacy_bias():
+    color, both = first_convolution("conv1_1", 3), first_convolution("conv1_1_bgrd", 4)
+    color.params["conv1_1"][1].reshape(1, 1, 1, 4)
+    color.params["conv1_1"][1].data[...] = [1, 2, 3, 4]
+    widen(both, "conv1_1_bgrd", color, "conv1_1")
+    assert both.params["conv1_1_bgrd"][1].data.tolist() == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(("channels", "outputs"), [(2, 4), (4, 5)])
+def test_widen_of_layers_that_differ_in_more(channels, outputs):
+    with pytest.raises(WeightsError, match=r"widen: layer 'wide' has weights of shape .* with at least as many inputs"):
+        widen(first_convolution("wide", channels, outputs), "wide", first_convolution("conv1_1", 3), "conv1_1")

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 
+from caffe_compat.errors import SolverError
 from caffe_compat.net.net import Net
 from caffe_compat.proto.caffe_pb2 import TEST
 from caffe_compat.spec.net_spec import NetSpec
 from caffe_compat.spec.net_spec import layers as L
-from caffe_compat.errors import SolverError
 from solvers import cli
 from solvers.metrics import Scores
 from solvers.recipes import RECIPES
@@ -55,7 +55,9 @@ def test_an_unknown_model(solve, options):
 
 def test_data_of_another_dataset_is_not_taken_for_voc(solve, tmp_path):
     done = solve("nyud-fcn32s-color", "--data", tmp_path)
-    assert done.err.startswith("solve.py: nyud-fcn32s-color: its data is nyud, and --data reads PASCAL VOC and SBD only")
+    assert done.err.startswith(
+        "solve.py: nyud-fcn32s-color: its data is nyud, and --data reads PASCAL VOC and SBD only"
+    )
 
 
 @pytest.mark.parametrize(

@@ -69,6 +69,30 @@ def test_a_recipe_whose_solver_takes_no_snapshots_has_one_at_every_scoring():
     assert recipe("voc-fcn8s").snapshot_every == 4000
 
 
+# base_lr, momentum, iter_size, normalised loss
+UNRELEASED = {
+    "voc-fcn32s-fixed": (1e-10, 0.99, 1, False),
+    "voc-fcn32s-accumulated": (1e-4, 0.9, 20, True),
+    "voc-fcn32s-online": (1e-10, 0.9, 1, False),
+    "voc-fcn-pool5": (1e-10, 0.99, 1, False),
+    "voc-fcn-pool4": (1e-10, 0.99, 1, False),
+    "voc-fcn-pool3": (1e-10, 0.99, 1, False),
+    "voc-fcn-googlenet": (5e-5, 0.9, 20, True),
+    "nyud-fcn16s-color-hha": (1e-12, 0.99, 1, False),
+    "voc-fcn8s-vgg19": (1e-4, 0.9, 2, True),
+}
+
+
+@pytest.mark.parametrize("name", RECIPES[len(SETTINGS) :])
+def test_settings_of_models_never_released(name):
+    param, model = recipe(name).solver(), lookup(name)
+    loss = model.prototxts()[model.train_file].layer[-1]
+    rate, momentum, iter_size, normalize = UNRELEASED[name]
+    assert (param.base_lr, param.momentum) == pytest.approx((rate, momentum), rel=1e-6)
+    assert (param.iter_size, loss.loss_param.normalize) == (iter_size, normalize)
+    assert "never released" in recipe(name).notes[0] or name == "voc-fcn8s-vgg19"
+
+
 def test_a_solver_without_net_files_has_no_test_iter():
     param = recipe("voc-fcn8s").solver()
     assert not param.test_iter

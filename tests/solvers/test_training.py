@@ -321,7 +321,7 @@ def train(thin, drawn_once, tmp_path, capsys):
     def run(model, iterations=2, *, init=None, resume=False, stages=False, check=False, change_net=thin.random_trunk):
         workplace = thin.thin_workplace(drawn_once, tmp_path, change_net=change_net)
         try:
-            cli._train(recipe(model), workplace, iterations, init, resume, stages, check)
+            cli._train(recipe(model), workplace, iterations, () if init is None else (init,), resume, stages, check)
         finally:
             printed = capsys.readouterr().out
         return printed
