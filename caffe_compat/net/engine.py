@@ -134,8 +134,11 @@ class Engine:
         return loss
 
     def _chain(self, first: int, last: int) -> Chain | None:
-        """Nodes from first on that the plan may run as one, because nobody sees what is between them."""
-        if self._kept is None or self.callbacks.any():
+        """Nodes from first on that the plan may run as one, because nobody sees what is between them.
+
+        None in phase TRAIN: what is between them is part of the gradient's way.
+        """
+        if self._kept is None or self.callbacks.any() or self.nodes[first].layer.phase == pb.TRAIN:
             return None
         kept = self._kept
         return self.plan.chain(first, last, lambda blob: blob in kept or blob.leased)
