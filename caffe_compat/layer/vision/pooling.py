@@ -196,10 +196,10 @@ class Pooling(Layer):
         windows = self._windows(x)
         if not context.replay or "drawn" not in context.state:
             sums = windows.detach().cumsum(-1)
-            level = 1 - torch.rand(  # above 0, up to 1, as Caffe's
-                sums.shape[:-1], dtype=sums.dtype, device=sums.device, generator=context.generator
-            )
-            below = (sums < (level * sums[..., -1])[..., None]).sum(-1, keepdim=True)
+            shape, generator = sums.shape[:-1], context.generator
+            drawn = torch.rand(shape, dtype=sums.dtype, device=sums.device, generator=generator)
+            level = (1 - drawn) * sums[..., -1]  # above 0, up to the sum, as Caffe's
+            below = (sums < level[..., None]).sum(-1, keepdim=True)
             context.state["drawn"] = below.clamp(max=sums.shape[-1] - 1)
         return windows.gather(-1, context.state["drawn"]).squeeze(-1)
 
