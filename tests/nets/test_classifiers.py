@@ -1,0 +1,154 @@
+"""The classification nets: published sizes, training, and their fully convolutional trunks."""
+
+import numpy as np
+import pytest
+
+from caffe_compat.device import set_random_seed
+from caffe_compat.errors import NetError
+from caffe_compat.net.net import Net
+from caffe_compat.proto.caffe_pb2 import TEST, TRAIN
+from caffe_compat.spec.net_spec import NetSpec
+from caffe_compat.spec.net_spec import layers as L
+from nets import trunks
+from nets.catalogue import lookup
+from nets.classifiers import CLASSIFIERS, INPUT_SHAPE, build
+from nets.geometry import places
+from nets.size import parameter_count
+from nets.sources import InputData
+from nets.surgery import transplant
+from nets.unreleased import fcn8s_vgg19
+
+IMAGE = InputData({"data": INPUT_SHAPE})
+PARAMETERS = {  # exact, weights and biases; in millions as published for VGG A to E
+    "vgg-a": 132_863_336,
+    "vgg-a-lrn": 132_863_336,
+    "vgg-b": 133_047_848,
+    "vgg-c": 133_638_952,
+    "vgg-d": 138_357_544,
+    "vgg-e": 143_667_240,
+    "caffenet": 60_965_224,
+    "alexnet": 60_965_224,
+    "googlenet": 6_998_552,
+}
+MILLIONS = {"vgg-a": 133, "vgg-a-lrn": 133, "vgg-b": 133, "vgg-c": 134, "vgg-d": 138, "vgg-e": 144}
+DEPTH = {"vgg-a": 11, "vgg-a-lrn": 11, "vgg-b": 13, "vgg-c": 16, "vgg-d": 16, "vgg-e": 19, "caffenet": 8, "alexnet": 8}
+
+
+@pytest.mark.parametrize("name", CLASSIFIERS)
+def test_parameters_and_depth_are_the_published_ones(name):
+    net = build(name, IMAGE)
+    assert parameter_count(net) == PARAMETERS[name]
+    assert round(parameter_count(net) / 1e6) == MILLIONS.get(name, round(PARAMETERS[name] / 1e6))
+    assert places(net)["prob"].depth == DEPTH.get(name, 22)
+    assert places(net)["prob"].channels == 1000
+
+
+def deploy(name):
+    return Net(build(name, IMAGE, classes=5, width=1 / 16), TEST)
+
+
+@pytest.mark.parametrize("name", CLASSIFIERS)
+def test_deploy_form_gives_probabilities(name):
+    net = deploy(name)
+    out = net.forward(data=np.random.default_rng(0).normal(0, 50, INPUT_SHAPE).astype(np.float32))
+    assert list(out) == ["prob"]
+    assert out["prob"].shape == (1, 5)
+    assert out["prob"].sum() == pytest.approx(1, rel=1e-5)
+
+
+@pytest.mark.parametrize("name", CLASSIFIERS)
+def test_every_layer_of_the_training_form_learns(name):
+    set_random_seed(3)  # in a branch of one channel a ReLU may be shut by chance
+    source = InputData({"data": INPUT_SHAPE, "label": (1, 1)})
+    net = Net(build(name, source, classes=5, width=1 / 4 if name == "googlenet" else 1 / 16), TRAIN)
+    net.blobs["data"].data[...] = np.random.default_rng(0).normal(0, 50, INPUT_SHAPE)
+    net.blobs["label"].data[...] = 2
+    net.forward()
+    net.backward()
+    silent = [layer for layer, blobs in net.params.items() if not blobs[0].diff.any()]
+    assert silent == []
+    assert sum(name.endswith("loss") for name in net.blobs) == (3 if name == "googlenet" else 1)
+
+
+def test_accuracies_are_for_testing_alone():
+    param = build("vgg-a", InputData({"data": INPUT_SHAPE, "label": (1, 1)}), classes=6, width=1 / 32)
+    assert {"accuracy", "accuracy_top5"} <= set(Net(param, TEST).blobs)
+    assert "accuracy" not in Net(param, TRAIN).blobs
+
+
+def test_alexnet_normalises_before_it_pools_and_caffenet_after():
+    order = {name: [layer.name for layer in build(name, IMAGE).layer] for name in ("alexnet", "caffenet")}
+    assert order["alexnet"].index("norm1") < order["alexnet"].index("pool1")
+    assert order["caffenet"].index("norm1") > order["caffenet"].index("pool1")
+
+
+@pytest.mark.parametrize("configuration", trunks.VGG_CONFIGURATIONS)
+def test_a_convolutionalised_trunk_takes_a_classifier_s_weights_and_gives_its_features(configuration):
+    source = deploy(f"vgg-{configuration.lower()}")
+    n = NetSpec()
+    n.data = L.Input(shape={"dim": list(INPUT_SHAPE)})
+    trunks.vgg(n, n.data, configuration, width=1 / 16, dropout=False, first_pad=1)
+    twin = Net(n.to_proto(), TEST)
+    report = transplant(twin, source, echo=None)
+    assert report.untouched == []
+    assert {transfer.source for transfer in report.dropped} == {"fc8"}
+    image = np.random.default_rng(1).normal(0, 50, INPUT_SHAPE).astype(np.float32)
+    source.forward(data=image)
+    features = twin.forward(data=image)["fc7"]
+    expected = source.blobs["fc7"].data
+    assert features.shape == (*expected.shape, 1, 1)
+    np.testing.assert_allclose(
+        features.reshape(expected.shape), expected, rtol=1e-3, atol=1e-4 * np.abs(expected).max()
+    )
+
+
+def test_fcn_googlenet_takes_googlenet_s_weights():
+    fcn = Net(lookup("voc-fcn-googlenet").build(InputData({"data": (1, 3, 64, 64)}), width=1 / 16), TEST)
+    report = transplant(fcn, deploy("googlenet"), echo=None)
+    assert report.untouched == ["score_fr", "upscore"]
+    assert {transfer.source for transfer in report.dropped} == {"loss3/classifier"}
+
+
+def test_fcn8s_of_vgg19_is_as_the_ports_have_it():
+    net = fcn8s_vgg19(InputData({"data": (1, 3, 224, 224)}))
+    layers = {layer.name: layer for layer in net.layer}
+    assert "conv5_4" not in layers
+    assert "relu5_3" not in layers
+    assert list(layers["pool5"].bottom) == ["conv5_3"]
+    kinds = [layers[f"pool{i}"].pooling_param.pool for i in range(1, 6)]
+    average, largest = trunks.P.Pooling.AVE, trunks.P.Pooling.MAX
+    assert kinds == [average] * 4 + [largest]
+    assert {name for name in layers if name.startswith("conv4")} == {f"conv4_{i}" for i in (1, 2, 3, 4)}
+    assert list(layers["fc6"].convolution_param.pad) == [3]
+    for name, settings in {
+        "upscore2": (512, 4, 2, 1),
+        "upscore_pool4": (256, 4, 2, 1),
+        "upscore8": (21, 16, 8, 4),
+    }.items():
+        found = layers[name].convolution_param
+        assert (found.num_output, found.kernel_size[0], found.stride[0], found.pad[0]) == settings
+        assert [spec.lr_mult for spec in layers[name].param] == [1, 2]
+    assert list(layers["fuse_pool4"].bottom) == ["upscore2c", "pool4"]
+    assert list(layers["fuse_pool3"].bottom) == ["upscore_pool4c", "pool3"]
+    sizes = places(net)
+    assert [sizes[f"pool{i}"].size_px[0] for i in range(1, 6)] == [112, 56, 28, 14, 7]
+    assert sizes["fc7"].size_px == (7, 7)
+
+
+def test_fcn8s_of_vgg19_takes_vgg19_s_weights():
+    fcn = Net(fcn8s_vgg19(InputData({"data": (1, 3, 64, 64)}), width=1 / 16), TEST)
+    report = transplant(fcn, deploy("vgg-e"), echo=None)
+    assert {transfer.source for transfer in report.dropped} == {"conv5_4", "fc8"}
+    assert report.untouched == ["score_fr", "upscore2", "upscore_pool4", "upscore8"]
+
+
+def test_unknown_classifier():
+    with pytest.raises(
+        NetError, match=r"unknown classifier 'vgg-f' \(did you mean vgg-.\?\); known: vgg-a, vgg-a-lrn, "
+    ):
+        build("vgg-f", IMAGE)
+
+
+def test_unknown_configuration():
+    with pytest.raises(NetError, match="VGG configuration 'F' is not known; known: A, A-LRN, B, C, D, E"):
+        trunks.vgg_features(NetSpec(), None, "F")
