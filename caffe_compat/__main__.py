@@ -19,6 +19,7 @@ VERBS = {
     "compute_image_mean": "caffe_compat.tools.compute_image_mean:compute_image_mean",
     "convert": "caffe_compat.tools.convert:convert",
     "convert_imageset": "caffe_compat.tools.convert_imageset:convert_imageset",
+    "convolutionalize": "caffe_compat.tools.convolutionalize:convolutionalize",
     "detect": "caffe_compat.tools.detect:detect",
     "device_query": "caffe_compat.tools.device_query:device_query",
     "draw_net": "caffe_compat.tools.draw_net:draw_net",
