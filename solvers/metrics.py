@@ -16,7 +16,7 @@ that number, for comparison with its logs.
 Source: the paper, section 5; shelhamer/fcn.berkeleyvision.org score.py.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -134,6 +134,12 @@ class Scores:
             return float("nan")
         frequency = self.class_pixels[present] / self.class_pixels.sum()
         return float((frequency * self.class_iu[present]).sum())
+
+    def without(self, classes: Collection[int]) -> "Scores":
+        """Scores that leave out these classes' true pixels; what was wrongly given to them still counts as wrong."""
+        hist = self.hist.copy()
+        hist[list(classes)] = 0
+        return Scores(hist, self.images, self.loss)
 
     def __add__(self, other: "Scores") -> "Scores":
         """Scores over the images of both; the loss is the mean weighted by images."""

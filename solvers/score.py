@@ -23,7 +23,7 @@ from caffe_compat.proto.whole_file import replacing
 from data_prep.labels import encode_label, voc_palette
 from solvers.metrics import Scores, confusion_matrix
 
-__all__ = ["print_scores", "save_label", "score", "seg_tests"]
+__all__ = ["labels_and_predictions", "print_scores", "save_label", "score", "seg_tests"]
 
 
 class SegSolver(Protocol):
@@ -79,7 +79,7 @@ def score(
     with tqdm(total=wanted, desc="score", unit="pass" if ids is None else "image", disable=not progress) as bar:
         while done < wanted:
             net.forward()
-            truth, predicted, classes = _labels(net, layer, gt)
+            truth, predicted, classes = labels_and_predictions(net, layer, gt)
             if ids is not None:
                 truth, predicted = truth[: wanted - done], predicted[: wanted - done]
             counted = confusion_matrix(truth, predicted, classes)
@@ -98,8 +98,12 @@ def score(
     return Scores(hist, images, sum(losses) / len(losses) if losses else None)
 
 
-def _labels(net: Net, layer: str, gt: str) -> tuple[np.ndarray, np.ndarray, int]:
-    """True and predicted classes of the batch, both N x H x W, and the number of classes."""
+def labels_and_predictions(net: Net, layer: str, gt: str) -> tuple[np.ndarray, np.ndarray, int]:
+    """True and predicted classes of the batch, both N x H x W, and the number of classes.
+
+    Raises:
+        NetError: scores and labels differ in size.
+    """
     scores, labels = net.blobs[layer].tensor(), net.blobs[gt].tensor()
     if scores.ndim != 4 or labels.numel() != scores.numel() // max(1, scores.shape[1]):
         raise NetError(
