@@ -32,6 +32,7 @@ from data_prep.seg_folder import SegFolder
 from data_prep.voc import VOCFolder
 
 __all__ = [
+    "FolderSegDataLayer",
     "LMDBSegDataLayer",
     "SBDDSegDataLayer",
     "SegDataLayer",
@@ -40,6 +41,8 @@ __all__ = [
     "register_released_names",
 ]
 
+_OTHERS = ("nyud", "siftflow")
+_NUMBERS = {2: "two", 3: "three"}
 _COMMON = {"randomize": "flag", "seed": "integer", "classes": "integer"}
 
 
@@ -51,10 +54,11 @@ def draws_at_random(split: str, randomize: bool) -> bool:
 def register_released_names() -> None:
     """Make ``module: "voc_layers"`` in a prototxt mean this module, unless the program imported its own.
 
-    Likewise ``nyud_layers`` and data_prep.layers_nyud.
+    Likewise ``nyud_layers`` and data_prep.layers_nyud, and so for ``siftflow`` and ``pascalcontext``.
     """
     sys.modules.setdefault("voc_layers", sys.modules[__name__])
-    sys.modules.setdefault("nyud_layers", import_module("data_prep.layers_nyud"))
+    for dataset in _OTHERS:
+        sys.modules.setdefault(f"{dataset}_layers", import_module(f"data_prep.layers_{dataset}"))
 
 
 class SegDataLayer(PyLayer):
@@ -71,21 +75,24 @@ class SegDataLayer(PyLayer):
 
     required: ClassVar[dict[str, str]]
     optional: ClassVar[dict[str, str]] = _COMMON
+    tops: ClassVar[tuple[str, ...]] = ("data", "label")
+    released_mean: ClassVar[tuple[float, float, float] | None] = None  # of a layer whose param_str has none
 
     order: SampleOrder
     mean: np.ndarray
-    _loaded: tuple[np.ndarray, np.ndarray] | None = None
+    _loaded: tuple[np.ndarray, ...] | None = None
 
     def setup(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         """Read param_str and the list, and choose the first sample."""
         name = self.__class__.__name__
-        if len(top) != 2:
-            raise LayerError(name, "Python", f"{len(top)} tops given; it makes two: data and label")
+        if len(top) != len(self.tops):
+            wanted = f"{_NUMBERS[len(self.tops)]}: {', '.join(self.tops[:-1])} and {self.tops[-1]}"
+            raise LayerError(name, "Python", f"{len(top)} tops given; it makes {wanted}")
         if bottom:
             raise LayerError(name, "Python", f"{len(bottom)} bottoms given; a data layer takes none; remove them")
         params = parse_params(self.param_str, name, self.required, self.optional)
         params = {key: value for key, value in params.items() if value is not None}
-        self.mean = np.array(mean_bgr(params["mean"], name))
+        self.mean = np.array(mean_bgr(params.get("mean", self.released_mean), name))
         self.classes = params.get("classes", len(VOC_CLASSES))
         ids = self.open(params)
         randomize = draws_at_random(params["split"], params.get("randomize", True))
@@ -95,29 +102,31 @@ class SegDataLayer(PyLayer):
         """Open the source that the parameters name; gives its ids in order."""
         raise NotImplementedError
 
-    def load_pair(self, image_id: str) -> tuple[np.ndarray, np.ndarray]:
-        """An image (H x W x 3, RGB) and its checked label (H x W)."""
+    def load_sample(self, image_id: str) -> tuple[np.ndarray, ...]:
+        """An image (H x W x 3, RGB) and its checked labels (each H x W), in the order of the tops."""
         raise NotImplementedError
 
     def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         """Load the sample whose turn it is, and give the tops its size."""
         height, width = self._sample()[1].shape
         top[0].reshape(1, 3, height, width)
-        top[1].reshape(1, 1, height, width)
+        for blob in top[1:]:
+            blob.reshape(1, 1, height, width)
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         """Give the sample and go on to the next."""
-        image, label = self._sample()
+        image, *labels = self._sample()
         data = image[:, :, ::-1].astype(np.float32)  # RGB -> BGR
         data -= self.mean
         top[0].data[...] = data.transpose(2, 0, 1)  # H x W x 3 -> 3 x H x W
-        top[1].data[...] = label
+        for blob, label in zip(top[1:], labels, strict=True):
+            blob.data[...] = label
         self._loaded = None
         self.order.advance()
 
-    def _sample(self) -> tuple[np.ndarray, np.ndarray]:
+    def _sample(self) -> tuple[np.ndarray, ...]:
         if self._loaded is None:
-            self._loaded = self.load_pair(self.order.current)
+            self._loaded = self.load_sample(self.order.current)
         return self._loaded
 
     def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
@@ -137,18 +146,18 @@ class SegDataLayer(PyLayer):
         self._loaded = None
 
 
-class _FolderLayer(SegDataLayer):
+class FolderSegDataLayer(SegDataLayer):
     """A data layer over a dataset's folder."""
 
     folder: SegFolder
 
-    def load_pair(self, image_id: str) -> tuple[np.ndarray, np.ndarray]:
+    def load_sample(self, image_id: str) -> tuple[np.ndarray, ...]:
         """Both files, read and checked."""
         pair = self.folder.read_pair(image_id)
         return pair.image, pair.label
 
 
-class VOCSegDataLayer(_FolderLayer):
+class VOCSegDataLayer(FolderSegDataLayer):
     """PASCAL VOC: JPEGImages, SegmentationClass and ImageSets/Segmentation below ``voc_dir`` (VOC2011).
 
     Tops, Params, Raises: as SegDataLayer, and param_str's voc_dir.
@@ -162,7 +171,7 @@ class VOCSegDataLayer(_FolderLayer):
         return self.folder.ids(params["split"])
 
 
-class SBDDSegDataLayer(_FolderLayer):
+class SBDDSegDataLayer(FolderSegDataLayer):
     """SBD: img, cls and the lists below ``sbdd_dir`` (benchmark_RELEASE/dataset).
 
     Tops, Params, Raises: as SegDataLayer, and param_str's sbdd_dir.
@@ -200,7 +209,7 @@ class LMDBSegDataLayer(SegDataLayer):
         self.records = PairedLMDB(params["image_lmdb"], params["label_lmdb"], keys)
         return self.records.ids
 
-    def load_pair(self, image_id: str) -> tuple[np.ndarray, np.ndarray]:
+    def load_sample(self, image_id: str) -> tuple[np.ndarray, ...]:
         """Both records, decoded and checked."""
         image, label = self.records.read_image(image_id), self.records.read_label(image_id)
         label_name = self.records.name("label", image_id)

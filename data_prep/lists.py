@@ -32,6 +32,7 @@ PUBLISHED_SIZES: dict[tuple[str, str], int] = {
     ("voc2012", "seg11valid"): 736,
     ("sbd", "train"): 8498,
     ("sbd", "val"): 2857,
+    ("siftflow", "test"): 200,
     ("nyud", "train"): 381,
     ("nyud", "val"): 414,
     ("nyud", "trainval"): 795,

@@ -79,6 +79,7 @@ def prepare(
     labels: str = "raw",
     jobs: int = 1,
     strict: bool = False,
+    make_loader: Callable[[SegFolder, str, str], PairLoader] = PairLoader,
     progress: Callable[[str, int], Callable[[int], None]] = lambda title, total: lambda done: None,
 ) -> list[SplitReport]:
     """Check a dataset's lists and build their LMDBs.
@@ -92,6 +93,7 @@ def prepare(
         labels: form of label records.
         jobs: processes.
         strict: stop at the first faulty sample.
+        make_loader: of the folder and both forms, makes what makes the records.
         progress: called for each split with a title and the number of samples; what it gives is told what is done.
 
     Returns:
@@ -104,7 +106,7 @@ def prepare(
         (out / "lists").mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DataError(f"'{out}' cannot be made ({error.strerror}); give another --out") from error
-    loader = PairLoader(folder, images, labels)
+    loader = make_loader(folder, images, labels)
     reports = []
     for split, ids in lists.items():
         name = f"{folder.name}_{split}"
@@ -143,4 +145,4 @@ class _Check:
     loader: PairLoader
 
     def __call__(self, image_id: str) -> None:
-        self.loader.folder.read_pair(image_id)
+        self.loader.check(image_id)

@@ -71,6 +71,7 @@ class PairLoader:
             "labels": self.labels,
             "classes": self.folder.classes,
             "void": self.folder.void,
+            **self.folder.settings,
         }
 
     def digest(self, image_id: str) -> str:
@@ -84,6 +85,14 @@ class PairLoader:
     def _digest(self, *contents: bytes) -> str:
         parts = [repr(sorted(self.settings.items())).encode(), *contents]
         return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()[:32]
+
+    def check(self, image_id: str) -> None:
+        """Read a sample's files and make nothing.
+
+        Raises:
+            DataError: as ``SegFolder.read_pair``.
+        """
+        self.folder.read_pair(image_id)
 
     def load(self, image_id: str) -> tuple[Record, str]:
         """A sample's record and checksum.

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -47,6 +47,7 @@ class SegFolder(ABC):
     void: int | None = VOID
 
     title: ClassVar[str]
+    usual: ClassVar[tuple[str, ...]] = ("train", "val")  # lists that are prepared unless others are named
 
     @property
     @abstractmethod
@@ -73,6 +74,11 @@ class SegFolder(ABC):
         Raises:
             DataError: the content is damaged or of another kind.
         """
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What decides the labels' values beside the files, for the databases' manifest; values that JSON can hold."""
+        return {}
 
     def list_path(self, split: str) -> Path:
         """A list's file: ``split`` is a name in the list folder, or a path (with a folder in it, or ending in .txt)."""

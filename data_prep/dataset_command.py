@@ -1,0 +1,71 @@
+"""What the verbs of datasets with image files, label files and lists have in common: options, run and summary."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from caffe_compat.errors import CaffeError, DataError
+from data_prep.prepare import SplitReport, list_of, prepare
+from data_prep.records import IMAGE_FORMS, LABEL_FORMS
+from data_prep.seg_folder import SegFolder
+from data_prep.summary import progress_bars, show_reports
+
+__all__ = ["dataset_options", "run_lists"]
+
+
+def dataset_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The options that ``run_lists`` takes, and --source."""
+    folder = click.Path(path_type=Path)
+    for option in reversed(
+        (
+            click.option("--source", type=folder, required=True, help="Folder of the unpacked dataset."),
+            click.option("--out", type=folder, required=True, help="Folder that gets the lists and LMDBs."),
+            click.option("--split", "splits", multiple=True, help="Only this list of the dataset; may be repeated."),
+            click.option("--list", "files", multiple=True, type=folder, help="A list file; may be repeated."),
+            click.option("--lmdb/--no-lmdb", "build", default=True, help="Write LMDBs (default), or check only."),
+            click.option("--images", type=click.Choice(IMAGE_FORMS), default="jpeg", help="Files as they are, or BGR."),
+            click.option("--labels", type=click.Choice(LABEL_FORMS), default="raw", help="Bytes, or grey PNG."),
+            click.option("--jobs", type=click.IntRange(1), default=1, help="Processes."),
+            click.option("--strict", is_flag=True, help="Stop at the first faulty sample."),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+def run_lists(
+    lists: Callable[[tuple[str, ...]], tuple[SegFolder, dict[str, list[str]]]],
+    splits: tuple[str, ...],
+    files: tuple[Path, ...],
+    out: Path,
+    **options: Any,
+) -> list[SplitReport]:
+    """Prepare a dataset's lists and show what became of them.
+
+    Args:
+        lists: of the chosen splits, gives the dataset and its ids by split; of none, the usual ones.
+        splits: names of lists of the dataset.
+        files: list files besides, or instead.
+        out: as ``prepare``.
+        options: as ``prepare``.
+
+    Returns:
+        A report for each list.
+
+    Raises:
+        ClickException: something is wrong, or there are faulty samples.
+    """
+    try:
+        folder, wanted = lists(splits) if splits or not files else (lists(())[0], {})
+        wanted |= dict(list_of(path) for path in files)
+        if not wanted:
+            usual = " or ".join(folder.usual)
+            raise DataError(f"'{folder.list_folder}' has no {usual} list; name a list with --split or --list")
+        with progress_bars() as progress:
+            reports = prepare(folder, wanted, out, progress=progress, **options)
+    except CaffeError as error:
+        raise click.ClickException(str(error)) from error
+    show_reports(reports)
+    return reports

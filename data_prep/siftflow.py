@@ -1,0 +1,201 @@
+"""SIFT Flow as it is published: scenes of 256 x 256 pixels with semantic and geometric labels.
+
+    SiftFlowDataset/Images/spatial_envelope_256x256_static_8outdoorcategories/ID.jpg
+                    SemanticLabels/spatial_envelope_256x256_static_8outdoorcategories/ID.mat
+                        S: 0 = void, 1 to 33 the classes
+                    GeoLabels/spatial_envelope_256x256_static_8outdoorcategories/ID.mat
+                        S: -1 (or 0) = void, 1 to 3 the classes
+                    trainval.txt, test.txt   lists of ids, which the FCN release adds (data/sift-flow)
+
+Labels are given as nets use them: classes from 0, 255 = void.
+
+Source: Tighe and Lazebnik, SuperParsing (ECCV 2010), SiftFlowDataset.zip; shelhamer/fcn.berkeleyvision.org
+siftflow_layers.py, data/sift-flow/classes.txt.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+
+from caffe_compat.errors import DataError
+from data_prep.label_mat import decode_label_mat
+from data_prep.labels import check_label_size
+from data_prep.seg_folder import Pair, SegFolder, folder_contents
+
+__all__ = [
+    "GEOMETRIC_NAMES",
+    "SEMANTIC_NAMES",
+    "SIFTFlowFolder",
+    "decode_geometric",
+    "decode_semantic",
+    "find_siftflow",
+]
+
+SEMANTIC_NAMES: tuple[str, ...] = (
+    "awning",
+    "balcony",
+    "bird",
+    "boat",
+    "bridge",
+    "building",
+    "bus",
+    "car",
+    "cow",
+    "crosswalk",
+    "desert",
+    "door",
+    "fence",
+    "field",
+    "grass",
+    "moon",
+    "mountain",
+    "person",
+    "plant",
+    "pole",
+    "river",
+    "road",
+    "rock",
+    "sand",
+    "sea",
+    "sidewalk",
+    "sign",
+    "sky",
+    "staircase",
+    "streetlight",
+    "sun",
+    "tree",
+    "window",
+)
+"""The 33 semantic classes in label order. None of the 200 test images shows cow, desert or moon."""
+
+GEOMETRIC_NAMES: tuple[str, ...] = ("sky", "horizontal", "vertical")
+"""The 3 geometric classes in label order."""
+
+_SIZE_PX = (256, 256)
+_SCENES = "spatial_envelope_256x256_static_8outdoorcategories"
+_PARTS = ("Images", "SemanticLabels", "GeoLabels")
+_PLACES = ("", "SiftFlowDataset", "siftflow", "sift-flow")
+
+
+@dataclass(frozen=True)
+class SIFTFlowFolder(SegFolder):
+    """SIFT Flow's folder: ``root`` holds Images, SemanticLabels, GeoLabels and the lists.
+
+    What SegFolder calls the label is the semantic one.
+    """
+
+    classes: int = len(SEMANTIC_NAMES)
+
+    title = "SIFT Flow"
+    usual: ClassVar[tuple[str, ...]] = ("trainval", "test")
+
+    @property
+    def name(self) -> str:
+        """``siftflow``."""
+        return "siftflow"
+
+    @property
+    def list_folder(self) -> Path:
+        """The folder itself."""
+        return self.root
+
+    def image_path(self, image_id: str) -> Path:
+        """Images/.../ID.jpg."""
+        return self.root / "Images" / _SCENES / f"{image_id}.jpg"
+
+    def label_path(self, image_id: str) -> Path:
+        """SemanticLabels/.../ID.mat."""
+        return self.root / "SemanticLabels" / _SCENES / f"{image_id}.mat"
+
+    def geometric_path(self, image_id: str) -> Path:
+        """GeoLabels/.../ID.mat."""
+        return self.root / "GeoLabels" / _SCENES / f"{image_id}.mat"
+
+    def decode_label(self, data: bytes, name: str) -> np.ndarray:
+        """Semantic classes 0 to 32, 255 = void."""
+        return decode_semantic(data, name)
+
+    def read_pair(self, image_id: str) -> Pair:
+        """An image and its semantic label, with everything checked.
+
+        Raises:
+            DataError: as ``SegFolder.read_pair``, or the image is not of 256 x 256 pixels.
+        """
+        pair = super().read_pair(image_id)
+        if pair.image.shape[:2] != _SIZE_PX:
+            raise DataError(
+                f"image '{self.image_path(image_id)}' is {pair.image.shape[1]} x {pair.image.shape[0]} pixels (width x "
+                f"height); SIFT Flow's are {_SIZE_PX[1]} x {_SIZE_PX[0]}; replace image and labels"
+            )
+        return pair
+
+    def geometric_bytes(self, image_id: str) -> bytes:
+        """Content of the geometric label's file.
+
+        Raises:
+            DataError: it is missing or unreadable.
+        """
+        return self._content("geometric label", self.geometric_path(image_id))
+
+    def read_sample(self, image_id: str) -> tuple[Pair, np.ndarray, bytes]:
+        """An image with its semantic label, the geometric label (H x W uint8), and that one's file content.
+
+        Raises:
+            DataError: as ``read_pair``; the geometric label is missing, damaged, of another size, or of other values.
+        """
+        pair, content = self.read_pair(image_id), self.geometric_bytes(image_id)
+        name = str(self.geometric_path(image_id))
+        geometric = decode_geometric(content, name)
+        check_label_size(geometric.shape, pair.image.shape, name, str(self.image_path(image_id)))
+        return pair, geometric, content
+
+
+def decode_semantic(data: bytes, name: str) -> np.ndarray:
+    """Semantic classes of a file of SemanticLabels: H x W uint8, 0 to 32, 255 = void (one less than in the file).
+
+    Raises:
+        DataError: as ``decode_label_mat``.
+    """
+    label = decode_label_mat(data, name, "S", 0, len(SEMANTIC_NAMES)).astype(np.uint8)
+    label -= 1  # 0 becomes 255
+    return label
+
+
+def decode_geometric(data: bytes, name: str) -> np.ndarray:
+    """Geometric classes of a file of GeoLabels: H x W uint8, 0 to 2, 255 = void.
+
+    Raises:
+        DataError: as ``decode_label_mat``.
+    """
+    values = decode_label_mat(data, name, "S", -1, len(GEOMETRIC_NAMES))
+    label = np.maximum(values, 0).astype(np.uint8)  # -1 becomes 0
+    label -= 1  # 0 becomes 255
+    return label
+
+
+def find_siftflow(source: Path) -> SIFTFlowFolder:
+    """SIFT Flow's folder at or below ``source``.
+
+    Args:
+        source: the folder SiftFlowDataset, or the one in which the archive was unpacked.
+
+    Raises:
+        DataError: there is none, or a part of it is missing.
+    """
+    places = (source / place for place in _PLACES)
+    root = next((root for root in places if any((root / part / _SCENES).is_dir() for part in _PARTS)), None)
+    if root is None:
+        raise DataError(
+            f"no SIFT Flow dataset at '{source}': looked for {', '.join(_PARTS)} with {_SCENES} in them, there and in "
+            f"SiftFlowDataset below it; found {folder_contents(source)}; "
+            "give the folder that SiftFlowDataset.zip unpacks to"
+        )
+    missing = [part for part in _PARTS if not (root / part / _SCENES).is_dir()]
+    if missing:
+        raise DataError(
+            f"SIFT Flow dataset '{root}' lacks {', '.join(f'{part}/{_SCENES}' for part in missing)}; found "
+            f"{folder_contents(root)}; unpack SiftFlowDataset.zip again"
+        )
+    return SIFTFlowFolder(root)

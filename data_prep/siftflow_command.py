@@ -1,0 +1,30 @@
+"""``python -m data_prep siftflow``: SIFT Flow to LMDBs of images, semantic and geometric labels."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from data_prep.dataset_command import dataset_options, run_lists
+from data_prep.seg_folder import SegFolder
+from data_prep.siftflow import find_siftflow
+from data_prep.siftflow_records import SIFTFlowLoader
+
+__all__ = ["siftflow"]
+
+
+@click.command()
+@dataset_options
+def siftflow(source: Path, **options: Any) -> None:
+    """SIFT Flow: 33 semantic and 3 geometric classes, 256 x 256.
+
+    SOURCE is SiftFlowDataset, as its zip unpacks. The lists trainval.txt and test.txt are not in the zip: put those of
+    the FCN release (shelhamer/fcn.berkeleyvision.org, data/sift-flow) into it, or name them with --list.
+    """
+
+    def lists(splits: tuple[str, ...]) -> tuple[SegFolder, dict[str, list[str]]]:
+        folder = find_siftflow(source)
+        there = [name for name in folder.usual if name in folder.splits()]
+        return folder, {name: folder.ids(name) for name in splits or there}
+
+    run_lists(lists, make_loader=SIFTFlowLoader, **options)
