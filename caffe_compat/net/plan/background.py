@@ -14,7 +14,7 @@ import torch
 from caffe_compat.device import device, generator
 from caffe_compat.layer.contract import Context
 from caffe_compat.layer.vision.pooling import Pooling
-from caffe_compat.net.plan.packed import convolve
+from caffe_compat.net.plan.convolution import run_convolution
 from caffe_compat.net.plan.reach import Axis, Border
 from caffe_compat.net.plan.stage import Stage
 
@@ -154,7 +154,7 @@ def run_whole(stage: Stage, x: Tensor) -> Tensor:
     """A stage on a whole map, of any size."""
     layer = stage.node.layer
     if not isinstance(layer, Pooling):
-        return convolve(layer, x, stage.pad, stage.relu, stage.packed)  # type: ignore[arg-type]
+        return run_convolution(stage, x, stage.pad)
     shaped = stage.node.bottom[0].shape
     layer.reshape([tuple(x.shape)])
     (top,) = layer.forward([x], (), Context(layer.phase, generator(device())))

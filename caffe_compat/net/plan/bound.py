@@ -15,7 +15,7 @@ from caffe_compat.net.plan.stage import Stage
 
 __all__ = ["Bounds"]
 
-_LIMIT = 1e37  # a tenth of the largest float and less
+_LIMIT = 1e34  # far below the largest float: Winograd's transforms multiply by some hundreds
 
 
 class Bounds:
@@ -34,13 +34,14 @@ class Bounds:
             return False
         for stage in stages:
             if not stage.pools:
-                weight, bias = self._norm(stage.node)
+                weight, bias = self.norm(stage.node)
                 bound = bound * weight + bias
             if not bound < _LIMIT:
                 return False
         return True
 
-    def _norm(self, node: Node) -> tuple[float, float]:
+    def norm(self, node: Node) -> tuple[float, float]:
+        """A Convolution's largest sum of |weights| of an output, and its largest |bias|."""
         assert isinstance(node.layer, Convolution)
         blobs = node.layer.blobs
         stamps = [blob.stamp() for blob in blobs]

@@ -17,7 +17,7 @@ from caffe_compat.device import device
 from caffe_compat.layer.blob import Shape
 from caffe_compat.layer.vision.convolution import BaseConvolution
 
-__all__ = ["convolve", "usable"]
+__all__ = ["convolve", "pack", "usable"]
 
 Tensor = torch.Tensor
 Pair = tuple[int, int]
@@ -50,6 +50,21 @@ def usable() -> bool:
     return same and y.shape == plain.shape and bool((y - plain).abs().max() <= 1e-5 * plain.abs().max())
 
 
+def pack(layer: BaseConvolution, size: Shape) -> Tensor | None:
+    """A 2-D convolution's weight, packed in its blob; None where it must stay plain.
+
+    Args:
+        layer: whose.
+        size: the usual shape of the bottom.
+    """
+    if device().type != "cpu" or not usable():
+        return None
+    weight, window = layer.blobs[0], layer.window
+    weight.relayout(torch.channels_last)  # packing anything else takes a copy more in between
+    key = ("onednn", weight.shape, window.stride, window.dilation, layer.group)
+    return weight.packed(key, lambda w: _pack(w, window.stride, window.dilation, layer.group, size))
+
+
 def convolve(layer: BaseConvolution, x: Tensor, pad: Pair, relu: bool, packed: bool = True) -> Tensor:
     """A 2-D Convolution layer's top for one bottom, with zero padding of its own, and a ReLU if wanted.
 
@@ -62,12 +77,8 @@ def convolve(layer: BaseConvolution, x: Tensor, pad: Pair, relu: bool, packed: b
     """
     weight, *rest = layer.blobs
     bias = rest[0].tensor() if rest else None
-    if packed and device().type == "cpu" and usable():
-        window = layer.window
-        weight.relayout(torch.channels_last)  # packing anything else takes a copy more in between
-        key = ("onednn", weight.shape, window.stride, window.dilation, layer.group)
-        values = weight.packed(key, lambda w: _pack(w, window.stride, window.dilation, layer.group, x.shape))
-        if values is not None:
-            return _run(x, values, bias, pad, layer, relu)
+    values = pack(layer, tuple(x.shape)) if packed else None
+    if values is not None:
+        return _run(x, values, bias, pad, layer, relu)
     y = F.conv2d(x, weight.tensor(), bias, layer.window.stride, pad, layer.window.dilation, layer.group)
     return F.relu_(y) if relu else y

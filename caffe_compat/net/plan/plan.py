@@ -1,6 +1,7 @@
 """The execution plan: which layers of a lean net run by which rewrite.
 
     fuse      convolutions with packed weights and the ReLU in them (packed.py)
+    winograd  3 x 3 convolutions of many channels with a quarter of the multiplications (winograd.py)
     windows   only what the image reaches of a padded map (windows.py)
     strips    large windows in strips that fit the cache (windows.py)
     diagonal  interpolating Deconvolutions without multiplying zeros (interpolation.py)
@@ -23,16 +24,18 @@ from caffe_compat.layer.vision.crop import Crop
 from caffe_compat.layer.vision.deconvolution import Deconvolution
 from caffe_compat.layer.vision.layout import fast_layout
 from caffe_compat.net.graph import Node
+from caffe_compat.net.plan import packed
 from caffe_compat.net.plan.background import Backgrounds, run_whole
 from caffe_compat.net.plan.bound import Bounds
 from caffe_compat.net.plan.interpolation import Interpolations
-from caffe_compat.net.plan.stage import Chain, find_chain
+from caffe_compat.net.plan.stage import Chain, find_chain, is_convolution
 from caffe_compat.net.plan.windows import Note, find_window, run_window
 
 __all__ = ["REWRITES", "Plan"]
 
 Tensor = torch.Tensor
-REWRITES = ("fuse", "windows", "strips", "diagonal", "crop")
+_LARGE = 8_000_000  # elements
+REWRITES = ("fuse", "winograd", "windows", "strips", "diagonal", "crop")
 
 
 class Plan:
@@ -50,6 +53,8 @@ class Plan:
         self.enabled = enabled
         self.on = set(REWRITES) if enabled else set()
         self._nodes = nodes
+        # packing takes a weight's memory once more: the large ones go first, before other things are prepared
+        self._large = [node for node in nodes if is_convolution(node) and node.layer.blobs[0].count > _LARGE]
         self._bounds = Bounds()
         self._backgrounds = Backgrounds()
         self._interpolations = Interpolations()
@@ -97,11 +102,11 @@ class Plan:
             crop = self._nodes[first + 1]
             if isinstance(crop.layer, Crop) and node.top == crop.bottom[:1] and not seen(node.top[0]):
                 return Chain([node, crop], [])
-        if not self.on & {"fuse", "windows"}:
+        if not self.on & {"fuse", "winograd", "windows"}:
             return None
         chain = find_chain(self._nodes, first, last, seen)
         for stage in chain.stages if chain is not None else ():
-            stage.packed = "fuse" in self.on
+            stage.on = frozenset(self.on)
         return chain
 
     def run(self, chain: Chain) -> Tensor | None:
@@ -111,6 +116,10 @@ class Plan:
             return None
         if not chain.stages:
             return self._cropped(chain, bottom)
+        if "fuse" in self.on:
+            for node in self._large:
+                self._bounds.norm(node)  # while the plain values are there
+                packed.pack(node.layer, node.bottom[0].shape)  # type: ignore[arg-type]
         if not self._bounds.holds(bottom, chain.stages):
             return None
         return self._staged(chain, fast_layout(bottom))
@@ -140,7 +149,7 @@ class Plan:
                 note = Note(window.reached[-1], window.background)
                 done += len(window.stages)
             else:
-                if not rest[0].packed:
+                if "fuse" not in self.on:
                     self.lay_out(rest[0].node)
                 x, note = run_whole(rest[0], x), None
                 done += 1

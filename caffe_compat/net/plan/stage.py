@@ -13,7 +13,7 @@ from caffe_compat.layer.vision.pooling import Pooling
 from caffe_compat.net.graph import Node
 from caffe_compat.proto import caffe_pb2 as pb
 
-__all__ = ["Chain", "Stage", "find_chain"]
+__all__ = ["Chain", "Stage", "find_chain", "is_convolution"]
 
 Pair = tuple[int, int]
 
@@ -25,12 +25,12 @@ class Stage:
     Attributes:
         node: the layer's.
         relu: whether a ReLU follows.
-        packed: whether it may use packed weights.
+        on: the rewrites of a single convolution that it may use: "fuse", "winograd".
     """
 
     node: Node
     relu: bool = False
-    packed: bool = True
+    on: frozenset[str] = frozenset()
 
     @property
     def pools(self) -> bool:
@@ -92,7 +92,7 @@ def find_chain(nodes: Sequence[Node], first: int, last: int, seen: Callable[[Blo
         last: index of a node.
         seen: whether somebody may read a blob after the forward.
     """
-    if not _is_convolution(nodes[first]):
+    if not is_convolution(nodes[first]):
         return None
     chain = Chain([nodes[first]], [Stage(nodes[first])])
     for node in nodes[first + 1 : last + 1]:
@@ -117,7 +117,7 @@ def _add(chain: Chain, node: Node) -> bool:
     layer = node.layer
     if layer.type == "ReLU" and layer.param.relu_param.negative_slope == 0 and not chain.stages[-1].pools:
         chain.stages[-1].relu = True
-    elif _is_convolution(node) or (isinstance(layer, Pooling) and _pools_plainly(layer)):
+    elif is_convolution(node) or (isinstance(layer, Pooling) and _pools_plainly(layer)):
         chain.stages.append(Stage(node))
     elif layer.type != "Dropout":
         return False
@@ -130,7 +130,7 @@ def _pools_plainly(layer: Pooling) -> bool:
     return param.pool in (param.MAX, param.AVE) and not param.global_pooling
 
 
-def _is_convolution(node: Node) -> bool:
+def is_convolution(node: Node) -> bool:
     """Whether it is a 2-D Convolution of one bottom, in phase TEST."""
     layer = node.layer
     return (

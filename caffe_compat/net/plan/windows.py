@@ -16,7 +16,7 @@ import torch.nn.functional as F
 
 from caffe_compat.layer.vision.pooling import Pooling
 from caffe_compat.net.plan.background import Background, Backgrounds, axes_of
-from caffe_compat.net.plan.packed import convolve
+from caffe_compat.net.plan.convolution import run_convolution
 from caffe_compat.net.plan.reach import Border, Interval
 from caffe_compat.net.plan.stage import Stage
 
@@ -249,7 +249,7 @@ def _run_stage(
     if isinstance(layer, Pooling):
         y = _pool(layer, x, (zeros[0], zeros[1]))
     else:
-        y = convolve(layer, x, (zeros[0], zeros[1]), stage.relu, stage.packed)  # type: ignore[arg-type]
+        y = run_convolution(stage, x, (zeros[0], zeros[1]))
     at = [(begin[k] - zeros[k] + axes[k].pad) // axes[k].stride for k in (0, 1)]
     y = y[:, :, needed[0][0] - at[0] : needed[0][1] - at[0]]
     at[0] = needed[0][0]
