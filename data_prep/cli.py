@@ -8,6 +8,7 @@ import click
 from data_prep.dataset_command import dataset_options, run_lists
 from data_prep.hha_command import hha
 from data_prep.nyud_command import nyud
+from data_prep.pascalcontext_command import pascalcontext
 from data_prep.prepare import seg11valid
 from data_prep.sbd import find_sbd
 from data_prep.seg_folder import SegFolder
@@ -59,5 +60,5 @@ def sbd(source: Path, classes: int, **options: Any) -> None:
     run_lists(lists, **options)
 
 
-for verb in (hha, nyud, siftflow):
+for verb in (hha, nyud, siftflow, pascalcontext):
     main.add_command(verb)

@@ -41,7 +41,7 @@ __all__ = [
     "register_released_names",
 ]
 
-_OTHERS = ("nyud", "siftflow")
+_OTHERS = ("nyud", "siftflow", "pascalcontext")
 _NUMBERS = {2: "two", 3: "three"}
 _COMMON = {"randomize": "flag", "seed": "integer", "classes": "integer"}
 

@@ -33,6 +33,8 @@ PUBLISHED_SIZES: dict[tuple[str, str], int] = {
     ("sbd", "train"): 8498,
     ("sbd", "val"): 2857,
     ("siftflow", "test"): 200,
+    ("pascalcontext", "train"): 4998,
+    ("pascalcontext", "val"): 5105,
     ("nyud", "train"): 381,
     ("nyud", "val"): 414,
     ("nyud", "trainval"): 795,
