@@ -14,6 +14,7 @@ from caffe_compat.net.net import Net
 from caffe_compat.proto.caffe_pb2 import TEST
 from caffe_compat.proto.text import write_text
 from nets.catalogue import DEPLOY_FILE, lookup
+from nets.classifiers import CLASSIFIERS, INPUT_SHAPE, build
 from nets.size import parameter_count
 from nets.sources import InputData
 from solvers.datasets import Split, find_splits
@@ -53,7 +54,11 @@ _PATH = click.Path(path_type=Path)
     "--score", "score_weights", type=_PATH, help="Score these weights on the test split, beside the published."
 )
 @click.option("--infer", "images", type=_PATH, help="Predict an image or a folder, with the weights of --init.")
-@click.option("--emit-prototxt", type=_PATH, help="Write the released nets and solver into this folder.")
+@click.option(
+    "--emit-prototxt",
+    type=_PATH,
+    help="Write nets and solver into this folder; of vgg-a to vgg-e, caffenet, alexnet and googlenet the deploy net.",
+)
 @device_option
 def command(
     model: str | None,
@@ -87,6 +92,9 @@ def command(
         _list(model)
         return
     _one_of(demo, score_weights is not None, images is not None, emit_prototxt is not None, check)
+    if emit_prototxt is not None and model in CLASSIFIERS:
+        _emit_classifier(model, emit_prototxt)
+        return
     this = recipe(model)
     use_device(device)
     if emit_prototxt is not None:
@@ -155,6 +163,12 @@ def _emit(this: Recipe, folder: Path) -> None:
         write_text(folder / name, net)
     write_text(folder / "solver.prototxt", this.solver(known.train_file, known.test_file))
     click.echo(f"{folder}: {known.train_file}, {known.test_file}, {DEPLOY_FILE}, solver.prototxt")
+
+
+def _emit_classifier(name: str, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    write_text(folder / DEPLOY_FILE, build(name, InputData({"data": INPUT_SHAPE})))
+    click.echo(f"{folder}: {DEPLOY_FILE}")
 
 
 def _infer(model: str, init: tuple[Path, ...], images: Path, workdir: Path) -> None:

@@ -9,6 +9,8 @@ from caffe_compat.errors import SolverError
 from caffe_compat.proto.caffe_pb2 import NetParameter, SolverParameter
 from caffe_compat.proto.text import read_net
 from nets.catalogue import MODELS, lookup
+from nets.classifiers import build
+from nets.sources import InputData
 from solvers.published import PUBLISHED
 from solvers.recipes import RECIPES, chain, recipe, recipe_text
 
@@ -167,3 +169,9 @@ def test_emitted_files_equal_the_released_ones(solve, released, name, tmp_path):
             param = net.layer[0].python_param
             param.param_str = param.param_str.replace("../../data", "../data")
         assert read_net(files[file]) == net
+
+
+def test_classifiers_are_emitted_too(solve, tmp_path):
+    files = emitted(solve, "vgg-d", tmp_path / "vgg16")
+    assert list(files) == ["deploy.prototxt"]
+    assert read_net(files["deploy.prototxt"]) == build("vgg-d", InputData({"data": (1, 3, 224, 224)}))
