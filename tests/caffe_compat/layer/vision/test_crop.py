@@ -64,7 +64,8 @@ def test_gradients(make_layer, check_gradients):
             "offset: 3",
             (1, 2, 5, 5),
             (1, 2, 4, 2),
-            r"layer 'l' \(Crop\): crop leaves axis 2: offset 3 \+ size 4 > 5; lower crop_param.offset or check bottom.1.",
+            r"layer 'l' \(Crop\): crop leaves axis 2: offset 3 \+ size 4 > 5; "
+            r"lower crop_param.offset or check bottom.1.",
         ),
         ("offset: 0 offset: 3", (1, 2, 5, 5), (1, 2, 5, 3), r"crop leaves axis 3: offset 3 \+ size 3 > 5"),
         ("axis: 2 offset: 1 offset: 1 offset: 1", (1, 2, 5, 5), (1, 2, 2, 2), "3 offsets are given for the 2 axes"),
