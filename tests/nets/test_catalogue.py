@@ -156,3 +156,29 @@ def test_input_source_of_other_blobs(shapes):
 def test_unknown_model_lists_the_known_ones():
     with pytest.raises(NetError, match=r"unknown model 'voc-fcn8' \(did you mean voc-fcn8s\?\); known: voc-fcn32s, "):
         lookup("voc-fcn8")
+
+
+def test_mean_is_that_of_a_single_color_image():
+    assert lookup("siftflow-fcn8s").mean_bgr == (114.578, 115.294, 108.353)
+    assert lookup("nyud-fcn32s-color").mean_bgr == (116.190, 97.203, 92.318)
+    with pytest.raises(NetError, match="model 'nyud-fcn32s-color-d' reads color and depth, not one color image; give"):
+        _ = lookup("nyud-fcn32s-color-d").mean_bgr
+    with pytest.raises(NetError, match="model 'nyud-fcn32s-hha' reads hha, not one color image"):
+        _ = lookup("nyud-fcn32s-hha").mean_bgr
+
+
+def test_tasks_name_blobs_of_the_net():
+    for model in MODELS.values():
+        net = model.prototxts()[model.train_file]
+        tops = {top for layer in net.layer for top in layer.top}
+        assert {*model.images, *(name for task in model.tasks for name in (task.score, task.label, task.loss))} <= tops
+        channels = {layer.name: layer.convolution_param.num_output for layer in layers_of(net, "Deconvolution")}
+        assert set(channels.values()) == {task.classes for task in model.tasks} or model.name == "voc-fcn8s-vgg19"
+
+
+def test_frozen_trunk_leaves_the_score_layer_alone_to_learn(image):
+    net = lookup("voc-fcn32s-fixed").build(image)
+    learned = [
+        layer.name for layer in layers_of(net, "Convolution") if layer.param[0].lr_mult or layer.param[1].lr_mult
+    ]
+    assert learned == ["score_fr"]

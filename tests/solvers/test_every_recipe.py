@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from caffe_compat.device import set_random_seed
+from caffe_compat.errors import WeightsError
 from caffe_compat.net.net import Net
 from caffe_compat.proto.caffe_pb2 import TEST, SolverParameter
 from caffe_compat.solver import SGDSolver
@@ -112,3 +113,9 @@ def test_a_thin_copy_trains_from_what_the_recipe_starts_from(trained, name):
         assert scores.shape == (1, task.classes, 80, 70)
         assert np.isfinite(scores).all()
         assert scores.any()
+
+
+def test_more_files_to_start_from_than_the_recipe_has_streams(thin, drawn_once, tmp_path):
+    files = [tmp_path / "a.caffemodel", tmp_path / "b.caffemodel"]
+    with pytest.raises(WeightsError, match="voc-fcn32s: 2 files to start from; wanted 1"):
+        thin.thin_training(drawn_once, tmp_path / "runs", weights=files)
