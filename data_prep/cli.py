@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from data_prep.dataset_command import dataset_options, run_lists
+from data_prep.folder_command import folder
 from data_prep.hha_command import hha
 from data_prep.nyud_command import nyud
 from data_prep.pascalcontext_command import pascalcontext
@@ -60,5 +61,5 @@ def sbd(source: Path, classes: int, **options: Any) -> None:
     run_lists(lists, **options)
 
 
-for verb in (hha, nyud, siftflow, pascalcontext):
+for verb in (hha, nyud, siftflow, pascalcontext, folder):
     main.add_command(verb)
