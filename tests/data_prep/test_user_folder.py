@@ -1,6 +1,7 @@
 """The user's own images and labels: to lists and LMDBs, and into a net."""
 
 import json
+import pickle
 from types import SimpleNamespace
 
 import numpy as np
@@ -43,7 +44,7 @@ def own(tmp_path):
 
 def test_a_division_by_fractions_becomes_lists_and_databases(own, tmp_path, layer_run):
     out = tmp_path / "out"
-    done = run("--source", own.root, "--out", out, "--fraction", "val=0.2", "--fraction", "test=0.3", "--jobs", "2")
+    done = run("--source", own.root, "--out", out, "--fraction", "val=0.2", "--fraction", "test=0.3")
     assert done.exit_code == 0, done.output
     lists = {split: read_list(out / f"lists/folder_{split}.txt") for split in ("train", "val", "test")}
     assert [len(ids) for ids in lists.values()] == [5, 2, 3]
@@ -60,6 +61,11 @@ def test_a_division_by_fractions_becomes_lists_and_databases(own, tmp_path, laye
         np.testing.assert_array_equal(label[0, 0], own.labels[one])
     again = run("--source", own.root, "--out", out, "--fraction", "val=0.2", "--fraction", "test=0.3")
     assert again.stdout.count("already there") == 3
+
+
+def test_a_worker_process_gets_the_same_folder(own):
+    folder = user_folder(own.root, void=7, dataset="mine")
+    assert pickle.loads(pickle.dumps(folder)) == folder
 
 
 def test_lists_of_ones_own(own, tmp_path):
