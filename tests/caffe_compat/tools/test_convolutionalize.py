@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from caffe_compat import TEST, Net
+from caffe_compat import TEST, Net, set_random_seed
 from caffe_compat.errors import NetError
 from caffe_compat.proto.caffe_pb2 import NetParameter
 from caffe_compat.proto.text import parse, read_net
@@ -28,6 +28,7 @@ PROB = 'layer { name: "prob" type: "Softmax" bottom: "fc2" top: "prob" }'
 
 
 def classifier(*layers):
+    set_random_seed(0)
     return Net(parse(INPUT + "".join(layers), NetParameter(), "test"), TEST)
 
 
