@@ -113,11 +113,9 @@ def test_a_file_where_a_folder_must_be(solve, tmp_path):
 
 
 def test_resume_with_nothing_there_before_anything_is_built(solve, drawn_once, tmp_path):
-    begin = time.perf_counter()
     done = solve("voc-fcn8s", "--data", drawn_once, "--workdir", tmp_path, "--resume")
     assert done.status == 1
     assert done.err.startswith(f"solve.py: --resume: '{tmp_path / 'voc-fcn8s' / 'snapshot'}' holds no train_iter_N")
-    assert time.perf_counter() - begin < 1
     assert not (tmp_path / "voc-fcn8s").exists()
 
 
