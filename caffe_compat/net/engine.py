@@ -9,7 +9,6 @@ bottoms, as it does for a segment whose record is missing or whose inputs have b
 """
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -22,48 +21,12 @@ from caffe_compat.layer.contract import BlobLayer, Context, SourceLayer
 from caffe_compat.net.graph import Graph, Node
 from caffe_compat.net.plan import Plan
 from caffe_compat.net.plan.stage import Chain
+from caffe_compat.net.record import Callbacks, Record
 from caffe_compat.proto import caffe_pb2 as pb
 
-__all__ = ["Callbacks", "Engine"]
+__all__ = ["Engine"]
 
 Tensor = torch.Tensor
-
-
-@dataclass
-class Callbacks:
-    """Functions of a layer index that run around each layer's forward and backward."""
-
-    before_forward: list[Callable[[int], object]] = field(default_factory=list)
-    after_forward: list[Callable[[int], object]] = field(default_factory=list)
-    before_backward: list[Callable[[int], object]] = field(default_factory=list)
-    after_backward: list[Callable[[int], object]] = field(default_factory=list)
-
-    def any(self) -> bool:
-        """Whether there are any: then every layer is a segment of its own."""
-        return bool(self.before_forward or self.after_forward or self.before_backward or self.after_backward)
-
-
-@dataclass
-class _Record:
-    """The autograd graph of the segment first..last.
-
-    Attributes:
-        inputs: per node, the leaf tensors of its bottoms (None where no gradient is wanted) from outside the segment.
-        params: per node, the leaf tensors of its parameters.
-        tops: per node, where each top comes from in the graph (None: it carries no gradient).
-        seen: blobs read from outside and their stamps, to know when the record has gone stale, or may have: layers
-            save copies in other layouts, which a write through a held array does not reach.
-    """
-
-    first: int
-    last: int
-    inputs: list[list[Tensor | None]] = field(default_factory=list)
-    params: list[list[Tensor | None]] = field(default_factory=list)
-    tops: list[list[GradientEdge | None]] = field(default_factory=list)
-    seen: list[tuple[Blob, int]] = field(default_factory=list)
-
-    def stale(self) -> bool:
-        return any(blob.stamp() != stamp for blob, stamp in self.seen)
 
 
 class Engine:
@@ -87,7 +50,7 @@ class Engine:
             self._kept = {graph.blobs[name] for name in [*keep, *graph.inputs]}
         else:
             self._share_split_memory()
-        self._records: dict[int, _Record] = {}
+        self._records: dict[int, Record] = {}
         self._overwritten: dict[int, Tensor] = {}  # bottom 0 of an in-place layer that begins a segment
         self._seeded: dict[Blob, Shape] = {}
         self._last_write = {blob: node.index for node in self.nodes for blob in node.top}
@@ -184,7 +147,7 @@ class Engine:
         nodes = self.nodes[first : last + 1]
         record = None
         if nodes[0].layer.phase == pb.TRAIN and any(node.need_backward for node in nodes):
-            record = _Record(first, last)
+            record = Record(first, last)
         tops = self._run(nodes, record, replay=False)
         for top, value in zip(nodes[-1].top, tops, strict=True):
             top.set_tensor(value)
@@ -192,7 +155,7 @@ class Engine:
         if record is not None:
             self._note(record)
 
-    def _run(self, nodes: Sequence[Node], record: _Record | None, replay: bool) -> list[Tensor]:
+    def _run(self, nodes: Sequence[Node], record: Record | None, replay: bool) -> list[Tensor]:
         """The last node's tops; with a record, under autograd, with the graph's ends noted in it."""
         tops: list[Tensor] = []
         with torch.set_grad_enabled(record is not None):
@@ -223,7 +186,7 @@ class Engine:
                     record.tops.append([get_gradient_edge(t) if t.requires_grad else None for t in tops])
         return tops
 
-    def _bottoms(self, node: Node, chained: Tensor | None, record: _Record | None, replay: bool) -> list[Tensor]:
+    def _bottoms(self, node: Node, chained: Tensor | None, record: Record | None, replay: bool) -> list[Tensor]:
         bottoms, leaves = [], []
         for i, blob in enumerate(node.bottom):
             leaf = None
@@ -253,7 +216,7 @@ class Engine:
             self._overwritten[node.index] = value
         return value
 
-    def _params(self, node: Node, record: _Record) -> list[Tensor]:
+    def _params(self, node: Node, record: Record) -> list[Tensor]:
         self.plan.lay_out(node)
         leaves = [
             blob.tensor().detach().requires_grad_() if need else None
@@ -271,7 +234,7 @@ class Engine:
             if tuple(top.shape) != tuple(shape) and not isinstance(node.layer, SourceLayer):
                 raise node.layer.error(f"its forward gave top {i} the shape {tuple(top.shape)}, its reshape {shape}")
 
-    def _note(self, record: _Record) -> None:
+    def _note(self, record: Record) -> None:
         """File a record. Inputs that a later in-place layer overwrites cannot tell whether they changed otherwise."""
         record.seen = [(b, b.stamp()) for b, _ in record.seen if self._last_write.get(b, -1) <= record.last]
         for index in range(record.first, record.last + 1):
@@ -333,7 +296,7 @@ class Engine:
         self._differentiate(record, last, targets)
         return start
 
-    def _in_place_edge(self, record: _Record, start: int, last: int) -> GradientEdge | None:
+    def _in_place_edge(self, record: Record, start: int, last: int) -> GradientEdge | None:
         """Where the diff of a segment's in-place blob comes from: the gradient before its first in-place layer."""
         if start > record.first:  # the rest of the segment is left for another call, which goes on from this diff
             return record.tops[start - record.first - 1][0] if self.nodes[start].bottom_need_backward[0] else None
@@ -342,7 +305,7 @@ class Engine:
         return None
 
     def _differentiate(
-        self, record: _Record, last: int, targets: list[tuple[Callable[[Tensor | None], None], Any]]
+        self, record: Record, last: int, targets: list[tuple[Callable[[Tensor | None], None], Any]]
     ) -> None:
         node = self.nodes[last]
         edges, diffs = [], []
@@ -372,12 +335,12 @@ class Engine:
     def _param_writer(blob: Blob) -> Callable[[Tensor | None], None]:
         return lambda gradient: None if gradient is None else blob.add_diff(gradient)
 
-    def _replay(self, last: int) -> _Record:
+    def _replay(self, last: int) -> Record:
         """The graph of the segment that ends at node last, made from the bottoms as they are now."""
         first = last
         while first > 0 and not self.callbacks.any() and self._follows(first):
             first -= 1
-        record = _Record(first, last)
+        record = Record(first, last)
         self._run(self.nodes[first : last + 1], record, replay=True)
         self._note(record)
         return record

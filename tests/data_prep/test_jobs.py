@@ -3,6 +3,7 @@
 The work is that of installed modules: a process that is started anew cannot import a test file.
 """
 
+import multiprocessing
 import signal
 
 import numpy as np
@@ -43,6 +44,7 @@ def test_stopping_early_ends_the_processes(folder):
     results = run_ordered(folder.read_image, SAMPLES, 2)
     next(results)
     results.close()
+    assert multiprocessing.active_children() == []
 
 
 def test_a_process_that_dies_is_an_error():
