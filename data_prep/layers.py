@@ -22,11 +22,10 @@ import numpy as np
 
 from caffe_compat.errors import LayerError
 from caffe_compat.layer.blob import Blob
-from caffe_compat.layer.python_layer import PyLayer
 from data_prep.labels import VOC_CLASSES, VOID, check_label, check_label_size
-from data_prep.order import SampleOrder
 from data_prep.param_str import mean_bgr, parse_params
 from data_prep.records import PairedLMDB
+from data_prep.sample_layer import SampleLayer, draws_at_random
 from data_prep.sbd import SBDFolder
 from data_prep.seg_folder import SegFolder
 from data_prep.voc import VOCFolder
@@ -46,11 +45,6 @@ _NUMBERS = {2: "two", 3: "three"}
 _COMMON = {"randomize": "flag", "seed": "integer", "classes": "integer"}
 
 
-def draws_at_random(split: str, randomize: bool) -> bool:
-    """Whether a split is drawn from at random: its name (of a path, the file's) contains ``train``, as released."""
-    return randomize and "train" in Path(split).stem
-
-
 def register_released_names() -> None:
     """Make ``module: "voc_layers"`` in a prototxt mean this module, unless the program imported its own.
 
@@ -61,7 +55,7 @@ def register_released_names() -> None:
         sys.modules.setdefault(f"{dataset}_layers", import_module(f"data_prep.layers_{dataset}"))
 
 
-class SegDataLayer(PyLayer):
+class SegDataLayer(SampleLayer):
     """One image and its label per forward; subclasses say where from.
 
     In a split whose name contains ``train`` images are drawn at random with replacement, so there are no epochs; in
@@ -78,9 +72,7 @@ class SegDataLayer(PyLayer):
     tops: ClassVar[tuple[str, ...]] = ("data", "label")
     released_mean: ClassVar[tuple[float, float, float] | None] = None  # of a layer whose param_str has none
 
-    order: SampleOrder
     mean: np.ndarray
-    _loaded: tuple[np.ndarray, ...] | None = None
 
     def setup(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         """Read param_str and the list, and choose the first sample."""
@@ -94,9 +86,7 @@ class SegDataLayer(PyLayer):
         params = {key: value for key, value in params.items() if value is not None}
         self.mean = np.array(mean_bgr(params.get("mean", self.released_mean), name))
         self.classes = params.get("classes", len(VOC_CLASSES))
-        ids = self.open(params)
-        randomize = draws_at_random(params["split"], params.get("randomize", True))
-        self.order = SampleOrder(ids, randomize, params.get("seed"))
+        self.choose_order(self.open(params), params)
 
     def open(self, params: dict[str, Any]) -> list[str]:
         """Open the source that the parameters name; gives its ids in order."""
@@ -106,44 +96,12 @@ class SegDataLayer(PyLayer):
         """An image (H x W x 3, RGB) and its checked labels (each H x W), in the order of the tops."""
         raise NotImplementedError
 
-    def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
-        """Load the sample whose turn it is, and give the tops its size."""
-        height, width = self._sample()[1].shape
-        top[0].reshape(1, 3, height, width)
-        for blob in top[1:]:
-            blob.reshape(1, 1, height, width)
-
-    def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
-        """Give the sample and go on to the next."""
-        image, *labels = self._sample()
+    def load(self, image_id: str) -> list[np.ndarray]:
+        """The image as BGR minus mean (3 x H x W) and its labels (each 1 x H x W)."""
+        image, *labels = self.load_sample(image_id)
         data = image[:, :, ::-1].astype(np.float32)  # RGB -> BGR
         data -= self.mean
-        top[0].data[...] = data.transpose(2, 0, 1)  # H x W x 3 -> 3 x H x W
-        for blob, label in zip(top[1:], labels, strict=True):
-            blob.data[...] = label
-        self._loaded = None
-        self.order.advance()
-
-    def _sample(self) -> tuple[np.ndarray, ...]:
-        if self._loaded is None:
-            self._loaded = self.load_sample(self.order.current)
-        return self._loaded
-
-    def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
-        """Data has no gradient."""
-
-    def state_dict(self) -> dict[str, Any]:
-        """The sample whose turn it is and the random state, as values that JSON can hold."""
-        return self.order.state_dict()
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a saved state.
-
-        Raises:
-            DataError: it belongs to another list; nothing is changed then.
-        """
-        self.order.load_state_dict(state)
-        self._loaded = None
+        return [data.transpose(2, 0, 1), *(label[np.newaxis] for label in labels)]  # H x W x 3 -> 3 x H x W
 
 
 class FolderSegDataLayer(SegDataLayer):

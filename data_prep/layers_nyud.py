@@ -17,13 +17,11 @@ import numpy as np
 
 from caffe_compat.errors import DataError, LayerError
 from caffe_compat.layer.blob import Blob
-from caffe_compat.layer.python_layer import PyLayer
 from data_prep.labels import VOID
-from data_prep.layers import draws_at_random
 from data_prep.nyud import NYUDFolder
 from data_prep.nyud_records import NYUDRecords
-from data_prep.order import SampleOrder
 from data_prep.param_str import parse_params
+from data_prep.sample_layer import SampleLayer
 
 __all__ = ["MEAN_BGR", "MEAN_HHA", "MEAN_LOG_DEPTH", "NYUDLMDBSegDataLayer", "NYUDSegDataLayer"]
 
@@ -50,7 +48,7 @@ class _Source(Protocol):
     def read_label(self, image_id: str) -> np.ndarray: ...
 
 
-class NYUDSegDataLayer(PyLayer):
+class NYUDSegDataLayer(SampleLayer):
     """One sample per forward, as the tops that param_str names; order and drawing as SegDataLayer.
 
     Tops:     color: 1 x 3 x H x W (BGR minus mean); depth: 1 x 1 x H x W (logarithm of millimetres minus mean);
@@ -63,9 +61,7 @@ class NYUDSegDataLayer(PyLayer):
 
     place: ClassVar[str] = "nyud_dir"
 
-    order: SampleOrder
     source: _Source
-    _loaded: list[np.ndarray] | None = None
 
     def setup(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         """Read param_str and the list, and choose the first sample."""
@@ -83,9 +79,7 @@ class NYUDSegDataLayer(PyLayer):
             raise LayerError(name, "Python", f"{len(top)} tops given, but {wanted}; make them equal")
         if bottom:
             raise LayerError(name, "Python", f"{len(bottom)} bottoms given; a data layer takes none; remove them")
-        ids = self.open(params)
-        randomize = draws_at_random(params["split"], params.get("randomize", True))
-        self.order = SampleOrder(ids, randomize, params.get("seed"))
+        self.choose_order(self.open(params), params)
 
     def open(self, params: dict[str, Any]) -> list[str]:
         """Open the folder; gives the list's ids."""
@@ -93,38 +87,9 @@ class NYUDSegDataLayer(PyLayer):
         self.source = folder
         return folder.ids(params["split"])
 
-    def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
-        """Load the sample whose turn it is, and give the tops its size."""
-        for blob, values in zip(top, self._sample(), strict=True):
-            blob.reshape(1, *values.shape)
-
-    def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
-        """Give the sample and go on to the next."""
-        for blob, values in zip(top, self._sample(), strict=True):
-            blob.data[...] = values
-        self._loaded = None
-        self.order.advance()
-
-    def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
-        """Data has no gradient."""
-
-    def state_dict(self) -> dict[str, Any]:
-        """The sample whose turn it is and the random state, as values that JSON can hold."""
-        return self.order.state_dict()
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a saved state.
-
-        Raises:
-            DataError: it belongs to another list; nothing is changed then.
-        """
-        self.order.load_state_dict(state)
-        self._loaded = None
-
-    def _sample(self) -> list[np.ndarray]:
-        if self._loaded is None:
-            self._loaded = [self._load(kind, self.order.current) for kind in self.kinds]
-        return self._loaded
+    def load(self, image_id: str) -> list[np.ndarray]:
+        """The tops that param_str names."""
+        return [self._load(kind, image_id) for kind in self.kinds]
 
     def _load(self, kind: str, image_id: str) -> np.ndarray:
         """A top's values, C x H x W."""
