@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from caffe_compat.errors import DataError
 
-__all__ = ["Fault", "run_ordered"]
+__all__ = ["Fault", "collect_faults", "run_ordered"]
 
 T = TypeVar("T")
 Sample = tuple[int, str]
@@ -66,6 +66,34 @@ def run_ordered(work: Callable[[str], T], samples: Sequence[Sample], jobs: int) 
         ) from error
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def collect_faults(
+    work: Callable[[str], object], ids: Sequence[str], jobs: int, strict: bool, progress: Callable[[int], Any]
+) -> list[Fault]:
+    """Apply ``work`` to each id for its own sake.
+
+    Args:
+        work: as for ``run_ordered``.
+        ids: the samples, in order.
+        jobs: processes.
+        strict: stop at the first fault.
+        progress: told 1 after each sample.
+
+    Returns:
+        The faults, in order.
+
+    Raises:
+        DataError: with ``strict``, the first fault; or a process died.
+    """
+    faults = []
+    for _, result in run_ordered(work, list(enumerate(ids)), jobs):
+        if isinstance(result, Fault):
+            if strict:
+                raise DataError(result.message)
+            faults.append(result)
+        progress(1)
+    return faults
 
 
 def _attempt(work: Callable[[str], T], image_id: str) -> T | Fault:

@@ -8,7 +8,7 @@ import click
 
 from caffe_compat.errors import CaffeError, DataError
 from data_prep.hha.camera import CAMERAS, parse_camera
-from data_prep.jobs import Fault, run_ordered
+from data_prep.jobs import collect_faults
 from data_prep.labels import VOID
 from data_prep.lists import PUBLISHED_SIZES, read_list, write_list
 from data_prep.lmdb_build import disk_errors, write_text
@@ -110,11 +110,5 @@ def _from_source(
 
 def _files_only(loader: NYUDLoader, ids: list[str], jobs: int, strict: bool, progress: Callable[[int], Any]) -> Outcome:
     """Make (or where they are there, check) a list's files."""
-    faults = []
-    for _, result in run_ordered(loader.export or loader.load, list(enumerate(ids)), jobs):
-        if isinstance(result, Fault):
-            if strict:
-                raise DataError(result.message)
-            faults.append(result)
-        progress(1)
+    faults = collect_faults(loader.export or loader.load, ids, jobs, strict, progress)
     return Outcome(loader.folder.root, "checked", len(ids) - len(faults), faults=faults)

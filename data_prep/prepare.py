@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from caffe_compat.errors import DataError
-from data_prep.jobs import Fault, run_ordered
+from data_prep.jobs import collect_faults
 from data_prep.lists import PUBLISHED_SIZES, check_seg11valid, read_list, val_without, write_list
 from data_prep.lmdb_writer import Outcome, write_lmdbs
 from data_prep.records import PairLoader
@@ -128,13 +128,7 @@ def check_pairs(
     Raises:
         DataError: with ``strict``, the first fault.
     """
-    faults = []
-    for _, result in run_ordered(_Check(loader), list(enumerate(ids)), jobs):
-        if isinstance(result, Fault):
-            if strict:
-                raise DataError(result.message)
-            faults.append(result)
-        progress(1)
+    faults = collect_faults(_Check(loader), ids, jobs, strict, progress)
     return Outcome(loader.folder.root, "checked", len(ids) - len(faults), faults=faults)
 
 
