@@ -27,7 +27,7 @@ from solvers.published import PUBLISHED, SOURCES, judge
 from solvers.recipe import Recipe
 from solvers.recipes import RECIPES, chain, recipe, recipe_text
 from solvers.score import print_scores, score
-from solvers.training import Training, Workplace, latest_snapshot, weights_of
+from solvers.training import Training, Workplace, iteration_of, latest_snapshot, weights_of
 
 __all__ = ["main"]
 
@@ -226,7 +226,7 @@ def _train(
         weights = [results[name] for name in stage.predecessors if name in results] or list(init)
         state = latest_snapshot(workplace.folder / stage.model)
         planned = stage.iterations if iterations is None else iterations
-        if stages and state is not None and int(state.stem.rsplit("_", 1)[1]) >= planned:
+        if stages and state is not None and iteration_of(state) >= planned:
             click.echo(f"{stage.model}: finished before ({state.name})")
             results[stage.model] = weights_of(state)
             continue

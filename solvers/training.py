@@ -37,8 +37,9 @@ from solvers.recipe import Recipe
 from solvers.report import Table, learning_curve
 from solvers.score import print_scores, score
 
-__all__ = ["Training", "Workplace", "latest_snapshot", "weights_of"]
+__all__ = ["Training", "Workplace", "iteration_of", "latest_snapshot", "weights_of"]
 
+_STATE = re.compile(r"train_iter_(\d+)\.solverstate")
 _METRICS = ("pixel_accuracy", "mean_accuracy", "mean_iu", "fw_iu")
 
 
@@ -90,14 +91,15 @@ class _RecipeSolver(SGDSolver):
 
 def latest_snapshot(folder: Path) -> Path | None:
     """The solver state of the highest iteration in a model's folder; None if there is none."""
-    found = {
-        int(m[1]): path for path in (folder / "snapshot").glob("train_iter_*.solverstate") if (m := _numbered(path))
-    }
-    return found[max(found)] if found else None
+    states = [path for path in (folder / "snapshot").glob("*.solverstate") if _STATE.fullmatch(path.name)]
+    return max(states, key=iteration_of, default=None)
 
 
-def _numbered(path: Path) -> re.Match[str] | None:
-    return re.fullmatch(r"train_iter_(\d+)\.solverstate", path.name)
+def iteration_of(state: Path) -> int:
+    """The iteration that a solver state, ``train_iter_N.solverstate``, was taken at."""
+    found = _STATE.fullmatch(state.name)
+    assert found is not None  # latest_snapshot gives no other
+    return int(found[1])
 
 
 def weights_of(state: Path) -> Path:
