@@ -11,6 +11,7 @@ after which any prototxt may use ``type: "Cosine"``.
 """
 
 import difflib
+from importlib import import_module
 
 from caffe_compat.errors import LayerError
 from caffe_compat.layer.contract import Layer
@@ -35,7 +36,8 @@ def register(cls: type[Layer]) -> type[Layer]:
 
 
 def layer_type_list() -> list[str]:
-    """Every registered layer type, in alphabetical order, as pycaffe's function of this name."""
+    """Every layer type, in alphabetical order, as pycaffe's function of this name."""
+    _register_caffes()
     return sorted(_classes)
 
 
@@ -45,6 +47,8 @@ def layer_class(name: str, type_: str) -> type[Layer]:
     Raises:
         LayerError: unknown type; the message lists the known ones and shows how to add one.
     """
+    if type_ not in _classes:
+        _register_caffes()
     if type_ not in _classes:
         near = difflib.get_close_matches(type_, _classes, n=1)
         hint = f", did you mean {near[0]}?" if near else ";"
@@ -67,3 +71,8 @@ def create_layer(param: pb.LayerParameter, phase: int) -> Layer:
     cls = layer_class(param.name, param.type)
     tops = max(len(param.top), cls.tops.least) if cls.is_loss else len(param.top)
     return cls(param, phase, tops)
+
+
+def _register_caffes() -> None:
+    """See that the types of Caffe's own are there, which register themselves when they are imported."""
+    import_module("caffe_compat.layer.catalogue")
