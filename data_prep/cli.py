@@ -1,5 +1,6 @@
 """Command line: ``python -m data_prep DATASET --source DIR --out DIR`` (also installed as ``fcn-data``)."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -8,13 +9,16 @@ import click
 from data_prep.dataset_command import dataset_options, run_lists
 from data_prep.folder_command import folder
 from data_prep.hha_command import hha
+from data_prep.jobs import collect_faults
+from data_prep.lmdb_build import disk_errors
 from data_prep.nyud_command import nyud
 from data_prep.pascalcontext_command import pascalcontext
 from data_prep.prepare import seg11valid
-from data_prep.sbd import find_sbd
+from data_prep.sbd import LabelPNGs, SBDFolder, find_sbd
 from data_prep.seg_folder import SegFolder
 from data_prep.siftflow_command import siftflow
-from data_prep.voc import VOCFolder, find_voc
+from data_prep.summary import progress_bars
+from data_prep.voc import VOCFolder, find_voc, train_aug
 
 __all__ = ["main"]
 
@@ -31,18 +35,28 @@ def main() -> None:
 @dataset_options
 @click.option("--classes", type=click.IntRange(2, 255), default=21, help="With the background.")
 @click.option("--year", type=click.IntRange(2007, 2012), help="Which VOC, where the folder holds several.")
-@click.option("--sbd", type=click.Path(path_type=Path), help="SBD's folder, to make seg11valid (VOC2011).")
+@click.option("--sbd", type=click.Path(path_type=Path), help="SBD's folder, to make seg11valid or train_aug.")
 def voc(source: Path, year: int | None, sbd: Path | None, classes: int, **options: Any) -> None:
-    """PASCAL VOC 2007 to 2012: SOURCE is VOCdevkit or a VOC20xx in it."""
+    """PASCAL VOC 2007 to 2012: SOURCE is VOCdevkit or a VOC20xx in it.
+
+    With --sbd the list seg11valid is made from VOC2011's val, and on request (--split train_aug) the merged training
+    list of both datasets, 10,582 images for VOC2012; images that VOC does not label get SBD's label.
+    """
 
     def lists(splits: tuple[str, ...]) -> tuple[SegFolder, dict[str, list[str]]]:
-        found = find_voc(source, year)
-        folder = VOCFolder(found.root, classes)
-        there = [name for name in ("train", "val", "seg11valid") if name in folder.splits()]
-        wanted = {name: folder.ids(name) for name in splits or there if not (name == "seg11valid" and sbd is not None)}
-        if sbd is not None and (not splits or "seg11valid" in splits):
-            wanted["seg11valid"] = seg11valid(folder, find_sbd(sbd))
-        return folder, wanted
+        found, other = find_voc(source, year), None if sbd is None else find_sbd(sbd)
+        folder = VOCFolder(found.root, classes, sbd=other)
+        made = (
+            {}
+            if other is None
+            else {
+                name: partial(make, folder, other)
+                for name, make in (("seg11valid", seg11valid), ("train_aug", train_aug))
+            }
+        )
+        usual = ("train", "val", "seg11valid")
+        wanted = splits or [name for name in usual if name in folder.splits() or name in made]
+        return folder, {name: made[name]() if name in made else folder.ids(name) for name in wanted}
 
     run_lists(lists, **options)
 
@@ -50,13 +64,21 @@ def voc(source: Path, year: int | None, sbd: Path | None, classes: int, **option
 @main.command()
 @dataset_options
 @click.option("--classes", type=click.IntRange(2, 255), default=21, help="With the background.")
-def sbd(source: Path, classes: int, **options: Any) -> None:
-    """SBD: SOURCE is benchmark_RELEASE or the dataset folder in it."""
+@click.option("--png", type=click.Path(path_type=Path), help="Folder that gets the labels as PNGs, too: ID.png.")
+def sbd(source: Path, classes: int, png: Path | None, **options: Any) -> None:
+    """SBD: SOURCE is benchmark_RELEASE or the dataset folder in it; its labels are cls/*.mat, or PNGs."""
 
     def lists(splits: tuple[str, ...]) -> tuple[SegFolder, dict[str, list[str]]]:
-        folder = type(found := find_sbd(source))(found.root, classes)
+        folder = SBDFolder(find_sbd(source).root, classes)
         there = [name for name in ("train", "val") if name in folder.splits()]
-        return folder, {name: folder.ids(name) for name in splits or there}
+        wanted = {name: folder.ids(name) for name in splits or there}
+        if png is not None:
+            ids = sorted(set().union(*wanted.values()))
+            with progress_bars() as begin, disk_errors(png):
+                png.mkdir(parents=True, exist_ok=True)
+                write = LabelPNGs(folder, png)
+                collect_faults(write, ids, options["jobs"], options["strict"], begin("label PNGs", len(ids)))
+        return folder, wanted  # a faulty label is met, and reported, again
 
     run_lists(lists, **options)
 

@@ -5,6 +5,9 @@
                               train.txt    8,498 ids
                               val.txt      2,857 ids
 
+Labels may also be palette or grey PNGs, cls/ID.png, where the .mat is not there. ``LabelPNGs`` makes such files, as
+convert_sbdd.py of the FCN release does.
+
 Source: Hariharan et al., Semantic Contours from Inverse Detectors (ICCV 2011), the download's README.
 """
 
@@ -16,11 +19,14 @@ import numpy as np
 import scipy.io
 
 from caffe_compat.errors import DataError
+from caffe_compat.proto.whole_file import replacing
+from data_prep.labels import decode_label, encode_label, voc_palette
 from data_prep.seg_folder import SegFolder, folder_contents
 
-__all__ = ["SBDFolder", "decode_gtcls", "encode_gtcls", "find_sbd", "sbd_root"]
+__all__ = ["LabelPNGs", "SBDFolder", "decode_gtcls", "decode_sbd_label", "encode_gtcls", "find_sbd", "sbd_root"]
 
 _PARTS = ("img", "cls")
+_PNG_START = b"\x89PNG"
 _PLACES = ("", "dataset", "benchmark_RELEASE/dataset", "sbdd/dataset", "sbd/dataset")
 
 
@@ -45,12 +51,42 @@ class SBDFolder(SegFolder):
         return self.root / "img" / f"{image_id}.jpg"
 
     def label_path(self, image_id: str) -> Path:
-        """cls/ID.mat."""
-        return self.root / "cls" / f"{image_id}.mat"
+        """cls/ID.mat; cls/ID.png where only that is there."""
+        path = self.root / "cls" / f"{image_id}.mat"
+        image = path.with_suffix(".png")
+        return image if image.exists() and not path.exists() else path
 
     def decode_label(self, data: bytes, name: str) -> np.ndarray:
-        """Class numbers of a GTcls .mat."""
-        return decode_gtcls(data, name)
+        """Class numbers of a GTcls .mat, or of a PNG."""
+        return decode_sbd_label(data, name)
+
+
+@dataclass(frozen=True)
+class LabelPNGs:
+    """Writes ``out/ID.png``, a label in VOC's palette; call it with an id.
+
+    Args:
+        folder: that holds the labels.
+        out: gets the PNGs; must exist.
+    """
+
+    folder: SegFolder
+    out: Path
+
+    def __call__(self, image_id: str) -> str:
+        """``written``, or ``kept`` where the same is there.
+
+        Raises:
+            DataError: the label is missing or damaged, or holds other values than the classes.
+            OSError: the file cannot be written.
+        """
+        content = encode_label(self.folder.read_label(image_id), voc_palette())
+        path = self.out / f"{image_id}.png"
+        if path.exists() and path.read_bytes() == content:
+            return "kept"
+        with replacing(path) as temporary:
+            temporary.write_bytes(content)
+        return "written"
 
 
 def sbd_root(source: Path) -> Path | None:
@@ -85,6 +121,15 @@ def find_sbd(source: Path) -> SBDFolder:
             "unpack SBD's benchmark.tgz again"
         )
     return SBDFolder(root)
+
+
+def decode_sbd_label(data: bytes, name: str) -> np.ndarray:
+    """Class numbers of a PNG, or of a GTcls .mat: H x W uint8; by the content, not the name.
+
+    Raises:
+        DataError: as ``decode_label`` or ``decode_gtcls``.
+    """
+    return decode_label(data, name) if data.startswith(_PNG_START) else decode_gtcls(data, name)
 
 
 def decode_gtcls(data: bytes, name: str) -> np.ndarray:

@@ -4,20 +4,24 @@
                       SegmentationClass/ID.png      labels: palette PNGs of 21 classes, 255 = void
                       ImageSets/Segmentation/*.txt  lists of ids
 
+Merged with SBD, images that VOC does not label get SBD's label: a PNG in SegmentationClassAug, where others distribute
+them, or a file of SBD's own folder.
+
 Source: http://host.robots.ox.ac.uk/pascal/VOC/, the development kits' documentation.
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from caffe_compat.errors import DataError
-from data_prep.labels import decode_label
+from data_prep.lists import merged_train
+from data_prep.sbd import SBDFolder, decode_sbd_label
 from data_prep.seg_folder import SegFolder, folder_contents
 
-__all__ = ["VOCFolder", "find_voc", "voc_years"]
+__all__ = ["VOCFolder", "find_voc", "train_aug", "voc_years"]
 
 _PARTS = ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation")
 _PLACES = ("", "VOC20??", "VOCdevkit/VOC20??", "pascal/VOC20??", "TrainVal/VOCdevkit/VOC20??")
@@ -25,7 +29,13 @@ _PLACES = ("", "VOC20??", "VOCdevkit/VOC20??", "pascal/VOC20??", "TrainVal/VOCde
 
 @dataclass(frozen=True)
 class VOCFolder(SegFolder):
-    """One year of VOC: ``root`` holds JPEGImages, SegmentationClass and ImageSets."""
+    """One year of VOC: ``root`` holds JPEGImages, SegmentationClass and ImageSets.
+
+    Args:
+        sbd: whose files stand in where VOC has none.
+    """
+
+    sbd: SBDFolder | None = field(default=None, kw_only=True)
 
     title = "PASCAL VOC"
 
@@ -41,16 +51,32 @@ class VOCFolder(SegFolder):
         return self.root / "ImageSets" / "Segmentation"
 
     def image_path(self, image_id: str) -> Path:
-        """JPEGImages/ID.jpg."""
-        return self.root / "JPEGImages" / f"{image_id}.jpg"
+        """JPEGImages/ID.jpg; SBD's where that is not there."""
+        path = self.root / "JPEGImages" / f"{image_id}.jpg"
+        return path if self.sbd is None or path.exists() else self.sbd.image_path(image_id)
 
     def label_path(self, image_id: str) -> Path:
-        """SegmentationClass/ID.png."""
-        return self.root / "SegmentationClass" / f"{image_id}.png"
+        """SegmentationClass/ID.png; where that is not there, SegmentationClassAug/ID.png, then SBD's."""
+        path = self.root / "SegmentationClass" / f"{image_id}.png"
+        if path.exists():
+            return path
+        merged = self.root / "SegmentationClassAug" / f"{image_id}.png"
+        if merged.exists():
+            return merged
+        return path if self.sbd is None else self.sbd.label_path(image_id)
 
     def decode_label(self, data: bytes, name: str) -> np.ndarray:
-        """Class numbers of a palette or grey PNG."""
-        return decode_label(data, name)
+        """Class numbers of a palette or grey PNG, or of SBD's .mat."""
+        return decode_sbd_label(data, name)
+
+
+def train_aug(voc: VOCFolder, sbd: SBDFolder) -> list[str]:
+    """The merged training list of both datasets, without VOC's val; of VOC2012 and SBD, the usual 10,582 images.
+
+    Raises:
+        DataError: a list is missing, or as ``merged_train``.
+    """
+    return merged_train(voc.ids("train"), voc.ids("val"), sbd.ids("train"), sbd.ids("val"))
 
 
 def voc_years(source: Path) -> list[VOCFolder]:

@@ -77,6 +77,37 @@ def test_seg11valid_is_made_where_both_sets_are_there(drawn, tmp_path):
     assert list(table(only.stdout)) == ["seg11valid"]
 
 
+def test_both_sets_are_merged_for_training(drawn, tmp_path):
+    """VOC's train and SBD's images, but for VOC's val; labels of either kind, and a list of the merged paths."""
+    lists = drawn.voc_dir / "ImageSets" / "Segmentation"
+    write_list(lists / "train.txt", [drawn.val[3]])
+    write_list(lists / "val.txt", drawn.val[:3])
+    write_list(drawn.sbdd_dir / "val.txt", [drawn.train[1]])
+    write_list(drawn.sbdd_dir / "train.txt", [*drawn.train[2:], drawn.train[0]])
+    arguments = ["voc", "--source", drawn.voc_dir, "--sbd", drawn.sbdd_dir, "--split", "train_aug"]
+    done = run(*arguments, "--out", tmp_path / "out", "--jobs", "2")
+    assert done.exit_code == 0, done.output
+    assert read_list(tmp_path / "out/lists/voc2011_train_aug.txt") == [*drawn.train, drawn.val[3]]
+    assert LMDBReader(tmp_path / "out/voc2011_train_aug/label_lmdb").keys_count == 8
+    paths = "".join(
+        f"/JPEGImages/{one}.jpg /SegmentationClassAug/{one}.png\n" for one in (drawn.train[2], drawn.val[3])
+    )
+    (tmp_path / "aug.txt").write_text(paths)
+    missing = run("voc", "--source", drawn.voc_dir, "--out", tmp_path / "2", "--list", tmp_path / "aug.txt")
+    assert missing.exit_code == 1
+    assert f"aug {drawn.train[2]}: image" in missing.output
+    for one in drawn.train:
+        shutil.copy(drawn.sbdd_dir / "img" / f"{one}.jpg", drawn.voc_dir / "JPEGImages")
+    png = run(
+        "sbd", "--source", drawn.sbdd_dir, "--out", tmp_path / "s", "--png", drawn.voc_dir / "SegmentationClassAug"
+    )
+    assert png.exit_code == 0, png.output
+    assert sorted(path.stem for path in (drawn.voc_dir / "SegmentationClassAug").iterdir()) == drawn.train
+    there = run("voc", "--source", drawn.voc_dir, "--out", tmp_path / "3", "--list", tmp_path / "aug.txt")
+    assert there.exit_code == 0, there.output
+    assert LMDBReader(tmp_path / "3/voc2011_aug/label_lmdb").keys_count == 2
+
+
 def test_a_list_of_ones_own(drawn, tmp_path):
     write_list(tmp_path / "mine.txt", drawn.val[1:3])
     done = run("voc", "--source", drawn.voc_dir, "--out", tmp_path / "out", "--list", tmp_path / "mine.txt")

@@ -5,11 +5,12 @@ import shutil
 import numpy as np
 import pytest
 import scipy.io
+import scipy.sparse
 from PIL import Image
 
 from caffe_compat.errors import DataError
 from data_prep.labels import encode_label
-from data_prep.sbd import SBDFolder, decode_gtcls, encode_gtcls, find_sbd
+from data_prep.sbd import LabelPNGs, SBDFolder, decode_gtcls, encode_gtcls, find_sbd
 from data_prep.voc import VOCFolder, find_voc
 
 
@@ -46,6 +47,52 @@ def test_the_release_layout_below_one_folder_is_found(drawn, tmp_path):
 def test_gtcls_reads_back():
     label = np.random.RandomState(0).randint(0, 21, (30, 40)).astype(np.uint8)
     np.testing.assert_array_equal(decode_gtcls(encode_gtcls(label), "x"), label)
+
+
+def test_a_published_label_file_is_read_whole(tmp_path):
+    """A struct of Boundaries (sparse, 20 x 1), Segmentation and CategoriesPresent, as SBD's cls files are."""
+    label = np.array([[0, 0, 15], [0, 15, 15]], np.uint8)
+    boundaries = np.empty((20, 1), object)
+    for i in range(20):
+        boundaries[i, 0] = scipy.sparse.csc_array(np.eye(2, 3) * (i == 14))
+    content = {"Boundaries": boundaries, "Segmentation": label, "CategoriesPresent": np.array([[15]], np.uint8)}
+    scipy.io.savemat(tmp_path / "a.mat", {"GTcls": content}, do_compression=True)
+    np.testing.assert_array_equal(decode_gtcls((tmp_path / "a.mat").read_bytes(), "a"), label)
+
+
+def test_labels_become_pngs_that_are_read_in_place_of_the_mats(drawn, tmp_path):
+    sbd = SBDFolder(drawn.sbdd_dir)
+    labels = {one: sbd.read_label(one) for one in drawn.train}
+    write = LabelPNGs(sbd, drawn.sbdd_dir / "cls")
+    assert [write(one) for one in drawn.train] == ["written"] * 7
+    assert write(drawn.train[0]) == "kept"
+    (drawn.sbdd_dir / "cls" / f"{drawn.train[0]}.mat").write_bytes(encode_gtcls(np.ones_like(labels[drawn.train[0]])))
+    assert (sbd.read_label(drawn.train[0]) == 1).all(), "a .mat comes first"
+    assert write(drawn.train[0]) == "written"
+    for one in drawn.train[1:]:
+        (drawn.sbdd_dir / "cls" / f"{one}.mat").unlink()
+        with Image.open(sbd.label_path(one)) as image:
+            assert image.getpalette()[3:6] == [128, 0, 0]
+            np.testing.assert_array_equal(np.array(image), labels[one])
+        np.testing.assert_array_equal(sbd.read_pair(one).label, labels[one])
+
+
+def test_a_merged_voc_takes_its_own_files_first(drawn):
+    sbd = SBDFolder(drawn.sbdd_dir)
+    voc = VOCFolder(drawn.voc_dir, sbd=sbd)
+    for one in drawn.val:
+        assert voc.label_path(one).parent.name == "SegmentationClass"
+    one = drawn.train[0]
+    np.testing.assert_array_equal(voc.read_pair(one).image, sbd.read_pair(one).image)
+    np.testing.assert_array_equal(voc.read_pair(one).label, sbd.read_label(one))
+    shutil.copy(sbd.image_path(one), drawn.voc_dir / "JPEGImages")
+    assert voc.image_path(one).parent.name == "JPEGImages"
+    (drawn.voc_dir / "SegmentationClassAug").mkdir()
+    LabelPNGs(sbd, drawn.voc_dir / "SegmentationClassAug")(one)
+    assert voc.label_path(one).parent.name == "SegmentationClassAug"
+    np.testing.assert_array_equal(VOCFolder(drawn.voc_dir).read_pair(one).label, sbd.read_label(one))
+    with pytest.raises(DataError, match=r"label '.*SegmentationClass/2011_000002.png' is missing"):
+        VOCFolder(drawn.voc_dir).read_label(drawn.train[1])
 
 
 def test_a_folder_without_voc_says_what_was_looked_for_and_found(drawn, tmp_path):

@@ -3,7 +3,15 @@
 import pytest
 
 from caffe_compat.errors import DataError
-from data_prep.lists import check_seg11valid, list_digest, read_list, val_without, write_list
+from data_prep.lists import (
+    PUBLISHED_SIZES,
+    check_seg11valid,
+    list_digest,
+    merged_train,
+    read_list,
+    val_without,
+    write_list,
+)
 from data_prep.prepare import list_of, seg11valid
 from data_prep.sbd import SBDFolder
 from data_prep.voc import VOCFolder
@@ -33,6 +41,49 @@ def whole(released):
 def test_a_list_keeps_its_order_and_loses_blank_lines(tmp_path):
     (tmp_path / "a.txt").write_bytes(b"b\r\n\r\na \nb\n")
     assert read_list(tmp_path / "a.txt") == ["b", "a", "b"]
+
+
+def test_a_list_of_paths_gives_the_ids(tmp_path):
+    (tmp_path / "aug.txt").write_text("/JPEGImages/2007_000032.jpg /SegmentationClassAug/2007_000032.png\n/i/b.c.jpg\n")
+    assert read_list(tmp_path / "aug.txt") == ["2007_000032", "b.c"]
+
+
+def test_real_lists_have_their_published_sizes(realdata):
+    lists = {name: read_list(realdata / "lists" / f"{name}.txt") for name in ("voc12_train", "voc12_val")}
+    aug = read_list(realdata / "lists" / "voc12_train_aug.txt")
+    assert len(lists["voc12_train"]) == PUBLISHED_SIZES["voc2012", "train"]
+    assert len(lists["voc12_val"]) == PUBLISHED_SIZES["voc2012", "val"]
+    assert len(set(aug)) == len(aug) == PUBLISHED_SIZES["voc2012", "train_aug"]
+    assert set(lists["voc12_train"]) < set(aug)
+    assert not set(lists["voc12_val"]) & set(aug)
+    assert set(read_list(realdata / "lists" / "seg11valid.txt")) < set(lists["voc12_val"])
+    for split in ("trainval", "test"):
+        ids = read_list(realdata / "lists" / f"sift-flow_{split}.txt")
+        assert len(set(ids)) == len(ids) == PUBLISHED_SIZES["siftflow", split]
+
+
+def test_fcns_lists_of_nyud_divide_the_official_training_frames(realdata):
+    """trainval is train and val; with test, which is the official one, they are all 1,449 frames."""
+    train, val, test = (read_list(realdata / "lists" / f"nyud_{split}.txt") for split in ("train", "val", "test"))
+    sizes = [PUBLISHED_SIZES["nyud", split] for split in ("train", "val", "test")]
+    assert [len(train), len(val), len(test)] == sizes
+    assert sizes[0] + sizes[1] == PUBLISHED_SIZES["nyud", "trainval"]
+    assert sorted(train + val + test) == [str(5001 + frame) for frame in range(1449)]
+    official = [1, 2, 9, 14, 15, 16, 17, 18, 21, 28, 29, 30]  # how testNdxs of splits.mat begins
+    assert sorted(test)[:12] == [str(5000 + frame) for frame in official]
+
+
+def test_the_merged_list_is_the_published_train_aug(realdata):
+    """Of lists of the published sizes: which of SBD's two an image is in does not matter."""
+    train, val, aug = (read_list(realdata / "lists" / f"voc12_{name}.txt") for name in ("train", "val", "train_aug"))
+    more = sorted(set(aug) - set(train))
+    shared = (train + val)[: 8498 + 2857 - len(more)]
+    sbd = more + shared
+    assert merged_train(train, val, sbd[:8498], sbd[8498:]) == aug
+    other = [*more[:-1], "2011_999999", *shared]
+    with pytest.raises(DataError, match="together give 10582 images, but not the published train_aug"):
+        merged_train(train, val, other[:8498], other[8498:])
+    assert merged_train(["b", "a"], ["c"], ["c", "d"], ["a"]) == ["a", "b", "d"]
 
 
 def test_val_without_train_keeps_the_order_of_val():
