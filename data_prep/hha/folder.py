@@ -9,12 +9,13 @@ import numpy as np
 
 from caffe_compat.errors import DataError
 from data_prep.hha.camera import Camera, camera_for
+from data_prep.hha.depth_mat import decode_depth_mat
 from data_prep.hha.encoding import encode_hha
 from data_prep.png_files import decode_depth, png_mark, read_file, write_png
 
 __all__ = ["HHAWriter", "depth_files", "read_depth_m"]
 
-_SUFFIXES = (".png", ".npy")
+_SUFFIXES = (".png", ".npy", ".mat")
 _VERSION = "hha 1"
 
 
@@ -26,7 +27,7 @@ def depth_files(folder: Path) -> list[str]:
     """
     names = sorted(path.name for path in folder.glob("*") if path.suffix.lower() in _SUFFIXES and path.is_file())
     if not names:
-        raise DataError(f"no depth in '{folder}': wanted a folder of 16-bit PNGs (millimetres) or .npy (metres)")
+        raise DataError(f"no depth in '{folder}': wanted a folder of 16-bit PNGs (millimetres), .npy or .mat (metres)")
     stems: dict[str, str] = {}
     for name in names:
         if (other := stems.setdefault(Path(name).stem, name)) != name:
@@ -38,25 +39,34 @@ def read_depth_m(data: bytes, name: str, per_metre: float = 1000.0) -> np.ndarra
     """Depth in metres from a file's content: H x W float64.
 
     Args:
-        data: of a 16-bit grey PNG, or of a .npy: whole numbers as in a PNG, or floats, which are metres.
+        data: of a 16-bit grey PNG, or of a .npy or .mat: whole numbers as in a PNG, or floats, which are metres.
         name: path, for messages and for the kind of file.
         per_metre: how many units of whole numbers make a metre.
 
     Raises:
         DataError: the content is damaged, or is no depth.
     """
-    if not name.lower().endswith(".npy"):
+    suffix = Path(name).suffix.lower()
+    if suffix == ".mat":
+        values = decode_depth_mat(data, name)
+    elif suffix == ".npy":
+        values = _load_npy(data, name)
+    else:
         return decode_depth(data, name) / per_metre
-    try:
-        values = np.load(io.BytesIO(data), allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise DataError(f"depth '{name}' is damaged or no array of numbers ({error}); replace the file") from error
     if values.ndim != 2 or values.dtype.kind not in "uif" or not values.size:
         raise DataError(f"depth '{name}' has shape {values.shape} of {values.dtype}; wanted H x W numbers")
     metres: np.ndarray = values.astype(np.float64) / (1.0 if values.dtype.kind == "f" else per_metre)
     if (metres < 0).any():
         raise DataError(f"depth '{name}' has {np.count_nonzero(metres < 0)} values below 0; 0 marks missing ones")
     return metres
+
+
+def _load_npy(data: bytes, name: str) -> np.ndarray:
+    try:
+        values: np.ndarray = np.load(io.BytesIO(data), allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise DataError(f"depth '{name}' is damaged or no array of numbers ({error}); replace the file") from error
+    return values
 
 
 @dataclass(frozen=True)
@@ -67,8 +77,8 @@ class HHAWriter:
 
     Args:
         depth: folder of in-painted depth.
-        raw: folder of raw depth (0, or NaN in arrays, where missing), same names, .png or .npy; None: ``depth`` is
-            raw itself.
+        raw: folder of raw depth (0, or NaN in arrays, where missing), same names, .png, .npy or .mat; None: ``depth``
+            is raw itself.
         out: folder of the HHA images; must exist.
         camera: None: the Kinect's colour camera by the image's size.
         per_metre: units of whole numbers.
