@@ -5,7 +5,7 @@ rates of 1e-10 that look like a mistake.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -17,12 +17,13 @@ from caffe_compat.layer.loss.softmax_with_loss import SoftmaxWithLoss
 from caffe_compat.net.net import Net
 from caffe_compat.proto.caffe_pb2 import TRAIN, LossParameter, NetParameter
 from data_prep.labels import VOID
+from nets.catalogue import Model, lookup
 from nets.surgery import Report
-from solvers.datasets import Split, Splits
 from solvers.initial import find_stuck, interpolated_layers
 from solvers.recipe import Recipe
+from solvers.splits import Splits
 
-__all__ = ["Checkup", "Cost", "averages_pixels", "cost_of_step", "examine"]
+__all__ = ["Checkup", "Cost", "averages_pixels", "cost_of_step", "examine", "input_shapes"]
 
 _SAMPLES = 25  # images of each split that are opened
 _BASE_BYTES = 350e6  # Python, torch and its libraries
@@ -76,14 +77,14 @@ def examine(
         origin: where the weights came from, for the message.
         iterations: how many are planned.
     """
-    found = Checkup()
-    sizes, counted = _check_data(found, splits)
-    _check_weights(found, net, report, origin, recipe.begins_from or recipe.ilsvrc)
-    labelled = float(np.mean(counted)) if counted else 0.0
-    _tell_rates(found, recipe, net, labelled)
+    found, model = Checkup(), lookup(recipe.model)
+    sizes, counted = _check_data(found, splits, model)
+    _check_weights(found, net, report, origin, " and ".join(recipe.predecessors) or recipe.ilsvrc)
+    for task, pixels in counted.items():
+        _tell_rates(found, recipe, net, task, float(np.mean(pixels)) if pixels else 0.0)
     if sizes:
         height, width = (int(np.median([size[axis] for size in sizes])) for axis in (0, 1))
-        cost = cost_of_step(param, net, (1, 3, height, width))
+        cost = cost_of_step(param, net, input_shapes(model, height, width))
         images = int(recipe.settings.get("iter_size", 1))
         total = cost.seconds * iterations * images
         found.say("memory", f"about {cost.bytes / 1e9:.1f} GB at {height} x {width}")
@@ -91,30 +92,37 @@ def examine(
     return found
 
 
-def _check_data(found: Checkup, splits: Splits) -> tuple[list[Shape], list[int]]:
-    """Say the splits' sizes and open some of their pairs; a faulty one is an error of the data's own."""
+def _check_data(found: Checkup, splits: Splits, model: Model) -> tuple[list[Shape], dict[str, list[int]]]:
+    """Say the splits' sizes and open some of their images; a faulty one is an error of the data's own.
+
+    Returns:
+        The images' sizes, and by task the numbers of labelled pixels.
+    """
     sizes: list[Shape] = []
-    counted: list[int] = []
+    counted: dict[str, list[int]] = {task.name: [] for task in model.tasks}
     for role, split in (("train", splits.train), ("test", splits.test)):
         known = split.published_size
         compared = "" if known in (None, len(split.ids)) else f" (the whole list has {known})"
-        found.say(role, f"{len(split.ids)} images, {split.folder.title} {split.name}{compared}")
-        values: set[int] = set()
-        for pair in _some_pairs(split):
-            values.update(np.unique(pair).tolist())
-            sizes.append(pair.shape)
-            counted.append(int((pair != VOID).sum()))
-        classes = sorted(values - {VOID})
-        seen = f"{classes[0]} to {classes[-1]}" if classes else "none"
-        void = "void (255)" if VOID in values else "no void"
-        found.say("labels", f"classes {seen} and {void} in {min(_SAMPLES, len(split.ids))} opened; all within range")
+        found.say(role, f"{len(split.ids)} images, {split.title} {split.name}{compared}")
+        values: dict[str, set[int]] = {task.name: set() for task in model.tasks}
+        check = split.checker(model)
+        opened = split.ids[:: max(1, len(split.ids) // _SAMPLES)][:_SAMPLES]
+        for image_id in opened:
+            labels = check(image_id)
+            sizes.append(labels[0].shape)
+            for task, label in zip(model.tasks, labels, strict=True):
+                values[task.name].update(np.unique(label).tolist())
+                counted[task.name].append(int((label != VOID).sum()))
+        for name, seen in values.items():
+            of_task = f"{name}: " if name else ""
+            found.say("labels", f"{of_task}{_range(seen)} in {len(opened)} opened; all within range")
     return sizes, counted
 
 
-def _some_pairs(split: Split) -> Iterator[np.ndarray]:
-    step = max(1, len(split.ids) // _SAMPLES)
-    for image_id in split.ids[::step][:_SAMPLES]:
-        yield split.folder.read_pair(image_id).label
+def _range(values: set[int]) -> str:
+    classes = sorted(values - {VOID})
+    seen = f"{classes[0]} to {classes[-1]}" if classes else "none"
+    return f"classes {seen} and {'void (255)' if VOID in values else 'no void'}"
 
 
 def _check_weights(found: Checkup, net: Net, report: Report | None, origin: str, usual: str) -> None:
@@ -149,28 +157,35 @@ def averages_pixels(net: Net) -> bool:
     return any(normalization_mode(layer) in means for layer in net.layers if isinstance(layer, SoftmaxWithLoss))
 
 
-def _tell_rates(found: Checkup, recipe: Recipe, net: Net, labelled: float) -> None:
+def _tell_rates(found: Checkup, recipe: Recipe, net: Net, task: str, labelled: float) -> None:
     rate, momentum = float(recipe.settings["base_lr"]), float(recipe.settings["momentum"])
     normalized = averages_pixels(net)
     per_pixel = rate if normalized else rate * labelled
+    of_task = f"{task}: " if task else ""
     kind = "mean over pixels" if normalized else "sum over pixels"
     found.say(
         "rate",
-        f"base_lr {rate:g} on the {kind} = {per_pixel:.2g} on the mean over {labelled:,.0f} labelled pixels; "
+        f"{of_task}base_lr {rate:g} on the {kind} = {per_pixel:.2g} on the mean over {labelled:,.0f} labelled pixels; "
         f"with momentum {momentum:g} steps add up to {per_pixel / (1 - momentum):.2g}",
     )
 
 
-def cost_of_step(param: NetParameter, net: Net, shape: Shape) -> Cost:
+def input_shapes(model: Model, height: int, width: int) -> dict[str, Shape]:
+    """Shapes of what the train net's data layer gives for an image of that size, by top."""
+    images = {top: (*image.shape[:2], height, width) for top, image in model.images.items()}
+    return {**images, **{task.label: (1, 1, height, width) for task in model.tasks}}
+
+
+def cost_of_step(param: NetParameter, net: Net, shapes: Mapping[str, Shape]) -> Cost:
     """Measure a forward and backward on one image, without touching the net, its data or any random stream.
 
     Args:
-        param: the train net's message; its data layers are replaced by inputs of ``shape`` and of one label per pixel.
+        param: the train net's message; its data layers are replaced by inputs.
         net: the train net, whose weights are used.
-        shape: N x 3 x H x W.
+        shapes: of these inputs, N x C x H x W, by top.
     """
     before = random_state()  # the trial net's fillers draw too
-    trial = Net(_fed_by_hand(param, shape), phase=TRAIN, keep=[])
+    trial = Net(_fed_by_hand(param, shapes), phase=TRAIN, keep=[])
     trial.share_with(net)
     seconds = float("inf")
     for _ in range(3):
@@ -190,9 +205,9 @@ def cost_of_step(param: NetParameter, net: Net, shape: Shape) -> Cost:
     return Cost(_BASE_BYTES + weights + 1.3 * activations, seconds)
 
 
-def _fed_by_hand(param: NetParameter, shape: Shape) -> NetParameter:
+def _fed_by_hand(param: NetParameter, shapes: Mapping[str, Shape]) -> NetParameter:
     fed = NetParameter()
-    for name, dims in (("data", shape), ("label", (shape[0], 1, *shape[2:]))):
+    for name, dims in shapes.items():
         made = fed.layer.add(name=name, type="Input", top=[name])
         made.input_param.shape.add(dim=dims)
     fed.layer.extend(layer for layer in param.layer if layer.bottom)

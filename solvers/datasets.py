@@ -1,118 +1,102 @@
-"""From a data folder to the splits that a recipe trains and scores on, read from files or from LMDBs.
+"""From a data folder to the splits that a recipe trains and is scored on.
 
-The folder is as the FCN release has it, ``pascal/VOC2011`` and ``sbdd/dataset``; the names that the archives unpack to
-are found too. With SBD the paper's split is used: train on SBD's train, score on seg11valid. Without SBD: VOC's own
-train and val.
+The folder is as the FCN release has it, with what the archives unpack to found as well:
+
+    pascal/VOC2011, sbdd/dataset           voc
+    nyud                                   nyud, as ``python -m data_prep nyud`` writes it
+    sift-flow                              siftflow
+    pascal-context, pascal/VOC2010         pascalcontext
+
+``--read lmdb`` takes the LMDBs that data_prep wrote into the folder or into its ``lmdb``; where there are none, they
+are built of the files.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from caffe_compat.errors import DataError
-from data_prep.layers import LMDBSegDataLayer, SBDDSegDataLayer, SegDataLayer, VOCSegDataLayer
-from data_prep.lists import PUBLISHED_SIZES, write_list
-from data_prep.prepare import prepare, seg11valid
-from data_prep.sbd import SBDFolder, find_sbd, sbd_root
-from data_prep.seg_folder import SegFolder
-from data_prep.voc import VOCFolder, find_voc, voc_years
-from nets.sources import PythonData
+from nets.catalogue import Model
+from solvers.datasets_nyud import NYUDFamily
+from solvers.datasets_pascalcontext import PASCALContextFamily
+from solvers.datasets_siftflow import SIFTFlowFamily
+from solvers.datasets_voc import VOCFamily
+from solvers.splits import Family, FolderSplit, LmdbSplit, Split, Splits
 
-__all__ = ["Split", "Splits", "find_splits"]
+__all__ = ["FAMILIES", "find_splits", "find_test_split"]
 
-
-@dataclass(frozen=True)
-class Split:
-    """One list of one dataset.
-
-    Attributes:
-        folder: the dataset.
-        name: of the list, such as ``train``.
-        ids: the images, in order.
-    """
-
-    folder: SegFolder
-    name: str
-    ids: list[str]
-
-    @property
-    def published_size(self) -> int | None:
-        """How many images the whole dataset's list has, where known."""
-        return PUBLISHED_SIZES.get((self.folder.name, self.name))
-
-    def source(self, read: str, out: Path, mean_bgr: Sequence[float], seed: int) -> PythonData:
-        """A data layer over this split.
-
-        Args:
-            read: ``files`` or ``lmdb``; LMDBs that are not there yet are built.
-            out: folder for the list and the LMDBs.
-            mean_bgr: taken off the channels, B, G, R.
-            seed: of the draws, in a split that is drawn from at random.
-
-        Raises:
-            DataError: the data is faulty.
-        """
-        params = {"seed": seed, "mean": tuple(mean_bgr), "classes": self.folder.classes}
-        if read == "lmdb":
-            report = prepare(self.folder, {self.name: self.ids}, out / "lmdb")[0]
-            if report.outcome.faults:
-                raise DataError(
-                    f"{self.folder.title} {self.name}: {len(report.outcome.faults)} faulty samples, the first: "
-                    f"{report.outcome.faults[0].message}; repair them or shorten the list"
-                )
-            databases = {kind: str(report.outcome.folder.resolve() / kind) for kind in ("image_lmdb", "label_lmdb")}
-            return _layer(LMDBSegDataLayer, {**databases, "split": self.name, **params})
-        listed = out / "lists" / f"{self.name}.txt"
-        listed.parent.mkdir(parents=True, exist_ok=True)
-        write_list(listed, self.ids)
-        root, split = str(self.folder.root.resolve()), str(listed.resolve())
-        if isinstance(self.folder, SBDFolder):
-            return _layer(SBDDSegDataLayer, {"sbdd_dir": root, "split": split, **params})
-        return _layer(VOCSegDataLayer, {"voc_dir": root, "split": split, **params})
+FAMILIES: dict[str, Family] = {
+    "voc": VOCFamily(),
+    "nyud": NYUDFamily(),
+    "siftflow": SIFTFlowFamily(),
+    "pascalcontext": PASCALContextFamily(),
+}
+"""By dataset, as in nets.catalogue."""
 
 
-def _layer(cls: type[SegDataLayer], params: dict[str, Any]) -> PythonData:
-    return PythonData(cls.__module__, cls.__name__, params)
-
-
-@dataclass(frozen=True)
-class Splits:
-    """What to train on and what to score on."""
-
-    train: Split
-    test: Split
-
-
-def find_splits(data: Path, classes: int = 21) -> Splits:
-    """The splits in a data folder.
+def find_splits(data: Path, model: Model, read: str = "files") -> Splits:
+    """What a model trains and is scored on.
 
     Args:
-        data: holds VOC, and SBD beside it for the paper's split.
-        classes: number of classes, background included.
+        data: the data folder.
+        model: whose data it is.
+        read: ``files`` or ``lmdb``.
 
     Raises:
-        DataError: there is no VOC there, a part of VOC or SBD is missing, a list is missing, or there are several
-            years of VOC without 2011; the message says what was looked for.
+        DataError: the dataset, a part of it or a list is not there; the message says what was looked for and what
+            makes it.
     """
-    voc = _voc(data, classes)
-    sbd = _sbd(data, classes)
-    if sbd is None:
-        return Splits(Split(voc, "train", voc.ids("train")), Split(voc, "val", voc.ids("val")))
-    valid = voc.ids("seg11valid") if "seg11valid" in voc.splits() else seg11valid(voc, sbd)
-    return Splits(Split(sbd, "train", sbd.ids("train")), Split(voc, "seg11valid", valid))
+    pair = _databases(data, model, read, train=True)
+    if pair:
+        return Splits(*pair)
+    train, test = (_of_files(data, model, read, train) for train in (True, False))
+    return Splits(train, test)
 
 
-def _voc(data: Path, classes: int) -> VOCFolder:
-    years = [folder.name for folder in voc_years(data)]
-    if len(years) > 1 and "voc2011" not in years:
+def find_test_split(data: Path, model: Model, read: str = "files") -> Split:
+    """What a model is scored on; nothing to train on need be there.
+
+    Raises:
+        DataError: as ``find_splits``.
+    """
+    found = _databases(data, model, read, train=False)
+    return found[0] if found else _of_files(data, model, read, train=False)
+
+
+def _made(family: Family, data: Path, model: Model) -> dict[str, Path]:
+    """The finished folders of LMDBs, by name."""
+    names = dict.fromkeys(name for pair in family.database_pairs(model) for name in pair)
+    places = family.database_places(data)
+    found = {}
+    for name in names:
+        there = next((place / name for place in places if (place / name / "manifest.json").is_file()), None)
+        if there is not None:
+            found[name] = there
+    return found
+
+
+def _databases(data: Path, model: Model, read: str, train: bool) -> list[Split]:
+    """Splits over finished LMDBs: training and test, or test alone; none where there are not all of them."""
+    if read != "lmdb":
+        return []
+    family = FAMILIES[model.dataset]
+    made = _made(family, data, model)
+    for pair in family.database_pairs(model):
+        wanted = pair if train else pair[1:]
+        if all(name in made for name in wanted):
+            return [LmdbSplit.opened(family, made[name]) for name in wanted]
+    return []
+
+
+def _of_files(data: Path, model: Model, read: str, train: bool) -> FolderSplit:
+    family = FAMILIES[model.dataset]
+    try:
+        folder, name, ids = family.find(data, model, train)
+    except DataError as error:
+        made = _made(family, data, model)
+        there = f"; there are the LMDBs {', '.join(map(str, made.values()))}" if made else ""
+        if made and read != "lmdb":
+            raise DataError(f"{error}{there}: --read lmdb reads them") from None
         raise DataError(
-            f"several years of VOC at '{data}': {', '.join(years)}, and not 2011, which the paper uses; "
-            "give --data a folder with one of them (and SBD beside it)"
-        )
-    found = find_voc(data, 2011 if "voc2011" in years else None)
-    return VOCFolder(found.root, classes)
-
-
-def _sbd(data: Path, classes: int) -> SBDFolder | None:
-    return None if sbd_root(data) is None else SBDFolder(find_sbd(data).root, classes)
+            f"{error}{there}; 'python -m data_prep {family.verb} --out {data / family.out}' checks what was "
+            "downloaded and makes what is read here"
+        ) from None
+    return FolderSplit(family, name, ids, folder, read)

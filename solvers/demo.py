@@ -24,9 +24,10 @@ from caffe_compat.errors import SolverError
 from caffe_compat.proto.caffe_pb2 import NetParameter
 from caffe_compat.proto.whole_file import replacing
 from data_prep.labels import voc_palette
-from data_prep.shapes import draw_dataset
+from data_prep.shapes import DrawnDataset, draw_dataset
+from data_prep.voc import VOCFolder
 from nets.catalogue import lookup
-from solvers.datasets import Split, find_splits
+from solvers.datasets import find_splits
 from solvers.infer import deploy_net, overlay, predict
 from solvers.metrics import Scores
 from solvers.recipe import Recipe
@@ -63,9 +64,9 @@ def run_demo(model: str, folder: Path, seed: int = 1337, read: str = "lmdb", pro
     if model not in _ITERATIONS:
         raise SolverError(f"--demo: no demo of {model}; there is one of {', '.join(_ITERATIONS)}")
     folder = _unused(folder)
-    draw_dataset(folder / "data", seed=seed)
-    splits = find_splits(folder / "data")
-    workplace = Workplace(splits, folder, read, seed, snapshot_every=10**9, width=_WIDTH, change_net=_for_scratch)
+    drawn = draw_dataset(folder / "data", seed=seed)
+    splits = find_splits(folder / "data", lookup(model), read)
+    workplace = Workplace(splits, folder, seed, snapshot_every=10**9, width=_WIDTH, change_net=_for_scratch)
     weights: Path | None = None
     tables = {}
     results: list[Scores] = []
@@ -76,11 +77,11 @@ def run_demo(model: str, folder: Path, seed: int = 1337, read: str = "lmdb", pro
         scores = training.run(score_every=math.ceil(training.iterations / 4), progress=progress)
         if scores is None:
             raise click.Abort  # interrupted
-        results.append(scores)
+        results.append(scores[""])
         tables[stage.model] = (training.losses, training.scores)
         weights = training.weights
     learning_curve(folder / "learning_curve.png", tables)
-    _draw_pictures(folder / "pictures.png", model, training.weights, splits.test)
+    _draw_pictures(folder / "pictures.png", model, training.weights, drawn)
     click.echo(f"pictures: {folder / 'pictures.png'} (image, truth, prediction, overlay)")
     click.echo(f"learning curve: {folder / 'learning_curve.png'}")
     click.echo(f"demo: {model} held-out mean IU = {results[-1].mean_iu:.3f}")
@@ -119,12 +120,12 @@ def _for_scratch(net: NetParameter) -> None:
             layer.loss_param.normalize = True
 
 
-def _draw_pictures(path: Path, model: str, weights: Path, split: Split) -> None:
+def _draw_pictures(path: Path, model: str, weights: Path, drawn: DrawnDataset) -> None:
     """A sheet of held-out images: picture, truth, prediction, side by side."""
-    net = deploy_net(model, weights, classes=split.folder.classes, width=_WIDTH)
+    net, folder = deploy_net(model, weights, width=_WIDTH), VOCFolder(drawn.voc_dir)
     rows: list[np.ndarray] = []
-    for image_id in split.ids[:_PICTURES]:
-        pair = split.folder.read_pair(image_id)
+    for image_id in drawn.val[:_PICTURES]:
+        pair = folder.read_pair(image_id)
         predicted = predict(net, pair.image, lookup(model).mean_bgr)
         truth = voc_palette()[pair.label]
         rows.append(

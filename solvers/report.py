@@ -10,6 +10,8 @@ from caffe_compat.proto.whole_file import replacing
 
 __all__ = ["Table", "learning_curve"]
 
+_FORMS = ("o--", "s:", "^-.")  # of the scores' lines, task by task
+
 
 class Table:
     """A CSV file that grows by a row at a time; one that is there already goes on.
@@ -50,7 +52,8 @@ def learning_curve(path: Path, stages: Mapping[str, tuple[Table, Table]]) -> Non
 
     Args:
         path: a PNG.
-        stages: model name -> its tables of losses (iteration, loss_per_pixel) and of scores (iteration, mean_iu).
+        stages: model name -> its tables of losses (iteration, loss_per_pixel) and of scores (iteration, and mean_iu or
+            TASK_mean_iu for each of several tasks).
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -69,9 +72,10 @@ def learning_curve(path: Path, stages: Mapping[str, tuple[Table, Table]]) -> Non
         smooth = np.convolve(np.pad(y, (width - 1, 0), mode="edge"), np.ones(width) / width, mode="valid")
         left.plot(begin + x, y, color=colour, alpha=0.2, linewidth=0.8)
         left.plot(begin + x, smooth, color=colour, label=f"{name}: loss")
-        right.plot(
-            begin + scores.column("iteration"), scores.column("mean_iu"), "o--", color=colour, label=f"{name}: mean IU"
-        )
+        at = begin + scores.column("iteration")
+        for column, form in zip((one for one in scores.columns if one.endswith("mean_iu")), _FORMS, strict=False):
+            told = column.removesuffix("mean_iu").replace("_", " ") + "mean IU"
+            right.plot(at, scores.column(column), form, color=colour, label=f"{name}: {told}")
         begin += float(x[-1]) + 1
     left.set(xlabel="iteration", ylabel="loss per labelled pixel", ylim=(0, None))
     right.set(ylabel="mean IU on held-out images", ylim=(0, 1))

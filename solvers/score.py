@@ -121,10 +121,11 @@ def save_label(label: np.ndarray, path: Path) -> None:
         temporary.write_bytes(encode_label(label.astype(np.uint8), voc_palette()))
 
 
-def print_scores(scores: Scores, iteration: int, echo: Callable[[str], object] = print) -> None:
+def print_scores(scores: Scores, iteration: int, echo: Callable[[str], object] = print, task: str = "") -> None:
     """Print the release's lines: ``>>> date time Iteration N overall accuracy x`` and so on, in parts of 1.
 
-    One line more tells the released mean IU where classes that are not in the truth were predicted.
+    The name of a task, of a net with several, comes after the iteration. One line more tells the released mean IU where
+    classes that are not in the truth were predicted.
     """
     lines = {
         "loss": scores.loss,
@@ -137,7 +138,7 @@ def print_scores(scores: Scores, iteration: int, echo: Callable[[str], object] =
         lines["mean IU with absent classes as 0, as the released score.py has it"] = scores.released_mean_iu
     for name, value in lines.items():
         if value is not None:
-            echo(f">>> {datetime.now()} Iteration {iteration} {name} {value}")
+            echo(f">>> {datetime.now()} Iteration {iteration} {f'{task} ' if task else ''}{name} {value}")
 
 
 def seg_tests(

@@ -26,21 +26,21 @@ from caffe_compat.proto.caffe_pb2 import TEST, NetParameter, SolverParameter
 from caffe_compat.proto.text import write_text
 from caffe_compat.solver import SGDSolver, apply_extra, load_extra, save_extra
 from caffe_compat.solver.lr import learning_rate
-from data_prep.labels import VOID
 from nets.catalogue import DEPLOY_FILE, Model, lookup
 from nets.surgery import Report, interp
-from solvers.checkup import Checkup, averages_pixels, examine
-from solvers.datasets import Splits
+from solvers.checkup import Checkup, examine
+from solvers.evaluation import evaluate
 from solvers.initial import interpolated_layers, start_from, start_fused
 from solvers.metrics import Scores
 from solvers.recipe import Recipe
 from solvers.report import Table, learning_curve
-from solvers.score import print_scores, score
+from solvers.rows import loss_columns, loss_row, score_columns, score_row
+from solvers.score import print_scores
+from solvers.splits import Splits
 
 __all__ = ["Training", "Workplace", "iteration_of", "latest_snapshot", "weights_of"]
 
 _STATE = re.compile(r"train_iter_(\d+)\.solverstate")
-_METRICS = ("pixel_accuracy", "mean_accuracy", "mean_iu", "fw_iu")
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,6 @@ class Workplace:
     Args:
         splits: the data.
         folder: WORKDIR; each model has a folder in it.
-        read: ``files`` or ``lmdb``.
         seed: of data order, Dropout and fillers.
         snapshot_every: iterations between snapshots; None: the recipe's.
         width: fraction of the channels, for thin copies.
@@ -59,7 +58,6 @@ class Workplace:
 
     splits: Splits
     folder: Path
-    read: str = "files"
     seed: int = 1337
     snapshot_every: int | None = None
     width: float = 1
@@ -135,6 +133,8 @@ class Training:
         self.workplace = workplace
         self.iterations = recipe.iterations if iterations is None else iterations
         self.model: Model = lookup(recipe.model)
+        tasks = self.model.tasks
+        truth = [blob for task in tasks for blob in (task.label, task.loss)]
         self.folder = workplace.folder / recipe.model
         state = latest_snapshot(self.folder)
         self._check_folder(state, resume)
@@ -142,12 +142,12 @@ class Training:
         set_random_seed(workplace.seed)
         with glog.log_to_file(self.folder / "train.log", level=0):
             train, test = self._write_nets()
-            self.solver = _RecipeSolver(self._settings(train), keep=["label"])
-            self.test_net = Net(test, phase=TEST, keep=["score", "label", "loss"])
+            self.solver = _RecipeSolver(self._settings(train), keep=truth)
+            self.test_net = Net(test, phase=TEST, keep=[*(task.score for task in tasks), *truth])
             self.test_net.share_with(self.solver.net)
             self.report, self.origin = self._start(state, weights)
-        self.losses = Table(self.folder / "losses.csv", ["iteration", "loss", "loss_per_pixel"], self.solver.iter)
-        self.scores = Table(self.folder / "scores.csv", ["iteration", *_METRICS], self.solver.iter + 1)
+        self.losses = Table(self.folder / "losses.csv", ["iteration", *loss_columns(tasks)], self.solver.iter)
+        self.scores = Table(self.folder / "scores.csv", ["iteration", *score_columns(tasks)], self.solver.iter + 1)
 
     def _check_folder(self, state: Path | None, resume: bool) -> None:
         if state is not None and not resume:
@@ -162,11 +162,10 @@ class Training:
             )
 
     def _write_nets(self) -> tuple[NetParameter, NetParameter]:
-        work, splits, mean = self.workplace, self.workplace.splits, self.model.mean_bgr
+        work, splits = self.workplace, self.workplace.splits
         nets = self.model.prototxts(
-            train_source=splits.train.source(work.read, self.folder, mean, work.seed),
-            test_source=splits.test.source(work.read, self.folder, mean, work.seed),
-            classes=splits.train.folder.classes,
+            train_source=splits.train.source(self.model, self.folder, work.seed),
+            test_source=splits.test.source(self.model, self.folder, work.seed),
             width=work.width,
         )
         for name, net in nets.items():
@@ -209,7 +208,9 @@ class Training:
         else:
             report = start_from(self.solver.net, files[0], widens=self.recipe.widens)
         if not report.copied and not report.coerced:
-            raise WeightsError(f"{files[0]}: none of its layers is in {self.recipe.model}; is it another net's?")
+            streams = self.recipe.predecessors if self.recipe.fuses else ()
+            asked = f"; give --init for each of {' and '.join(streams)}" if streams else "; is it another net's?"
+            raise WeightsError(f"{files[0]}: none of its layers is in {self.recipe.model}{asked}")
         return report, ", ".join(map(str, files))
 
     @property
@@ -225,7 +226,7 @@ class Training:
 
     # -- running -------------------------------------------------------------------------------------------------------
 
-    def run(self, score_every: int | None = None, progress: bool = True) -> Scores | None:
+    def run(self, score_every: int | None = None, progress: bool = True) -> dict[str, Scores] | None:
         """Train to the end, scoring on the way and at the end.
 
         Args:
@@ -233,12 +234,12 @@ class Training:
             progress: show bars on stderr.
 
         Returns:
-            The last scores; None if stopped by a signal, or if nothing was left to score.
+            The last scores, as ``score`` gives them; None if stopped by a signal, or if nothing was left to score.
         """
         solver, every = self.solver, self.recipe.score_every if score_every is None else score_every
         snapshot_every = self.workplace.snapshot_every or self.recipe.snapshot_every
         solver.handle_signals("stop", "snapshot")
-        scores: Scores | None = None
+        scores: dict[str, Scores] | None = None
         with (
             glog.log_to_file(self.folder / "train.log", level=0),
             tqdm(total=self.iterations, initial=solver.iter, desc=self.recipe.model, disable=not progress) as bar,
@@ -275,18 +276,22 @@ class Training:
     def _note(self, bar: tqdm) -> None:
         """After a backward: the row of the loss, and the bar."""
         solver = self.solver
-        pixels = int((solver.net.blobs["label"].tensor() != VOID).sum())
-        per_pixel = solver.loss if averages_pixels(solver.net) else solver.loss / max(1, pixels)
         rate, _ = learning_rate(solver.param, solver.iter, solver.current_step)
-        self.losses.add({"iteration": solver.iter, "loss": solver.loss, "loss_per_pixel": per_pixel})
-        bar.set_postfix_str(f"loss/pixel {per_pixel:.4f}, loss {solver.loss:.4g}, lr {rate:.3g}")
+        row = loss_row(solver.net, self.model.tasks, solver.loss)
+        self.losses.add({"iteration": solver.iter, **row})
+        bar.set_postfix_str(f"loss/pixel {row['loss_per_pixel']:.4f}, loss {solver.loss:.4g}, lr {rate:.3g}")
         bar.update(1)
 
-    def score(self, progress: bool = True, save_dir: Path | None = None) -> Scores:
-        """Score the present weights on the test split and note the result."""
-        scores = score(self.test_net, self.workplace.splits.test.ids, save_dir=save_dir, progress=progress)
-        print_scores(scores, self.solver.iter, echo=glog.log)
-        row = {name: float(getattr(scores, name)) for name in _METRICS}
+    def score(self, progress: bool = True) -> dict[str, Scores]:
+        """Score the present weights on the test split and note the result.
+
+        Returns:
+            Scores by the task's name; that of a net with one task is empty.
+        """
+        scores = evaluate(self.test_net, self.model, self.workplace.splits.test.ids, progress=progress)
+        for task, one in scores.items():
+            print_scores(one, self.solver.iter, echo=glog.log, task=task)
+        row = score_row(scores)
         told = ", ".join(f"{name.replace('_', ' ')} {100 * value:.1f}" for name, value in row.items())
         tqdm.write(f"{self.recipe.model}: iteration {self.solver.iter}: {told}")
         self.scores.add({"iteration": self.solver.iter, **row})

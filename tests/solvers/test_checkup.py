@@ -9,7 +9,8 @@ from caffe_compat.errors import DataError
 from caffe_compat.proto.caffe_pb2 import LossParameter
 from data_prep.labels import encode_label, voc_palette
 from data_prep.sbd import encode_gtcls
-from solvers.checkup import averages_pixels, cost_of_step
+from nets.catalogue import lookup
+from solvers.checkup import averages_pixels, cost_of_step, input_shapes
 from solvers.datasets import find_splits
 
 
@@ -20,7 +21,7 @@ def lines(found, title):
 
 def labelled(data):
     """Mean number of labelled pixels of all the images."""
-    splits = find_splits(data)
+    splits = find_splits(data, lookup("voc-fcn32s"))
     pairs = [split.folder.read_pair(one) for split in (splits.train, splits.test) for one in split.ids]
     return np.mean([(pair.label != 255).sum() for pair in pairs])
 
@@ -80,7 +81,9 @@ def test_what_the_file_did_not_cover_is_listed(thin, drawn_once, tmp_path):
 
 def test_a_label_out_of_range_in_sbd(thin, drawn, tmp_path):
     file = drawn.sbdd_dir / "cls" / f"{drawn.train[1]}.mat"
-    label = np.zeros(find_splits(tmp_path / "data").train.folder.read_label(drawn.train[1]).shape, np.uint8)
+    label = np.zeros(
+        find_splits(tmp_path / "data", lookup("voc-fcn32s")).train.folder.read_label(drawn.train[1]).shape, np.uint8
+    )
     label[3, 5] = 77
     file.write_bytes(encode_gtcls(label))
     with pytest.raises(DataError, match=rf"label '.*{file.name}'.*77"):
@@ -89,7 +92,7 @@ def test_a_label_out_of_range_in_sbd(thin, drawn, tmp_path):
 
 def test_a_label_out_of_range_in_voc(thin, drawn, tmp_path):
     file = drawn.voc_dir / "SegmentationClass" / f"{drawn.val[1]}.png"
-    label = find_splits(tmp_path / "data").test.folder.read_label(drawn.val[1]).copy()
+    label = find_splits(tmp_path / "data", lookup("voc-fcn32s")).test.folder.read_label(drawn.val[1]).copy()
     label[0, 0] = 21
     file.write_bytes(encode_label(label, voc_palette()))
     with pytest.raises(DataError, match=rf"label '.*{file.name}'.*21"):
@@ -97,7 +100,7 @@ def test_a_label_out_of_range_in_voc(thin, drawn, tmp_path):
 
 
 def test_labels_that_are_all_void(thin, drawn, tmp_path):
-    folder = find_splits(tmp_path / "data").train.folder
+    folder = find_splits(tmp_path / "data", lookup("voc-fcn32s")).train.folder
     for one in drawn.train:
         label = np.full_like(folder.read_label(one), 255)
         folder.label_path(one).write_bytes(encode_gtcls(label))
@@ -151,7 +154,7 @@ def test_looking_does_not_change_the_training(thin, drawn_once, tmp_path):
 def test_memory_grows_with_the_image_and_counts_weights_three_times(thin, drawn_once, tmp_path):
     training = thin.thin_training(drawn_once, tmp_path)
     net, param = training.solver.net, training.solver.param.train_net_param
-    small, large = (cost_of_step(param, net, (1, 3, side, side)) for side in (64, 256))
+    small, large = (cost_of_step(param, net, input_shapes(training.model, side, side)) for side in (64, 256))
     assert large.bytes > small.bytes
     assert large.seconds > small.seconds > 0
     weights = sum(blob.count for blob in net.learnable_params) * 12

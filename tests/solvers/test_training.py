@@ -15,9 +15,9 @@ from caffe_compat.proto.text import read_net, read_solver
 from caffe_compat.proto.weights import read_caffemodel, read_solverstate
 from caffe_compat.spec.net_spec import NetSpec
 from caffe_compat.spec.net_spec import layers as L
-from solvers import cli
 from solvers.recipes import recipe
 from solvers.score import score
+from solvers.stages import train as train_stages
 from solvers.training import latest_snapshot, weights_of
 
 QUIET = {"score_every": 0, "progress": False}
@@ -86,7 +86,7 @@ def test_what_a_training_leaves(unbroken, thin):
     text = (folder / "voc-fcn32s" / "train.log").read_text()
     for part in ("Iteration 0, lr = 1e-08", "Iteration 0 (", "Snapshotting to binary proto", ">>> ", "mean IU"):
         assert part in text
-    assert scores.images == 2
+    assert scores[""].images == 2
 
 
 def test_the_log_file_is_whole_though_the_terminal_shows_little(thin, drawn_once, tmp_path):
@@ -123,7 +123,7 @@ def test_the_row_of_scores_is_what_the_written_files_score(unbroken):
     training, scores, folder = unbroken
     net = Net(read_net(folder / "voc-fcn32s" / "val.prototxt"), phase=TEST, weights=training.weights)
     again = score(net, training.workplace.splits.test.ids, progress=False)
-    assert np.array_equal(again.hist, scores.hist)
+    assert np.array_equal(again.hist, scores[""].hist)
     assert training.scores.column("iteration").tolist() == [4]
     assert training.scores.column("mean_iu").tolist() == [again.mean_iu]
 
@@ -135,7 +135,7 @@ def test_from_lmdb_the_same_training(unbroken, thin, drawn_once, tmp_path):
     assert training.losses.path.read_text() == (folder / "losses.csv").read_text()
     assert training.scores.path.read_text() == (folder / "scores.csv").read_text()
     assert_same_bits(latest(tmp_path), latest(unbroken[2]))
-    assert {path.name for path in (tmp_path / "voc-fcn32s" / "lmdb").iterdir() if path.name != "lists"} == {
+    assert {path.name for path in (tmp_path / "voc-fcn32s" / "lmdb").iterdir()} == {
         "sbd_train",
         "voc2011_seg11valid",
     }
@@ -307,7 +307,7 @@ def test_a_run_stopped_before_its_last_scores_gets_them_on_resume(thin, drawn_on
     training = thin.thin_training(drawn_once, tmp_path, 2, resume=True)
     scores = training.run(progress=False)
     assert scores is not None
-    assert training.scores.column("mean_iu").tolist() == [scores.mean_iu]
+    assert training.scores.column("mean_iu").tolist() == [scores[""].mean_iu]
     assert thin.thin_training(drawn_once, tmp_path, 2, resume=True).run(progress=False) is None
 
 
@@ -321,7 +321,7 @@ def train(thin, drawn_once, tmp_path, capsys):
     def run(model, iterations=2, *, init=None, resume=False, stages=False, check=False, change_net=thin.random_trunk):
         workplace = thin.thin_workplace(drawn_once, tmp_path, change_net=change_net)
         try:
-            cli._train(recipe(model), workplace, iterations, () if init is None else (init,), resume, stages, check)
+            train_stages(recipe(model), workplace, iterations, () if init is None else (init,), resume, stages, check)
         finally:
             printed = capsys.readouterr().out
         return printed

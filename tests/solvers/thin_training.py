@@ -9,6 +9,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+from nets.catalogue import lookup
 from solvers.datasets import find_splits
 from solvers.recipes import recipe
 from solvers.training import Training, Workplace
@@ -29,14 +30,16 @@ def thin_recipe(model="voc-fcn32s"):
     return replace(released, settings={**released.settings, "base_lr": 1e-8, "momentum": 0.9})
 
 
-def thin_workplace(data, folder, **settings):
+def thin_workplace(data, folder, *, model="voc-fcn32s", read="files", **settings):
     settings = {"seed": 5, "snapshot_every": 2, "width": WIDTH, "change_net": random_trunk, **settings}
-    return Workplace(find_splits(data), folder, **settings)
+    return Workplace(find_splits(data, lookup(model), read), folder, **settings)
 
 
 def thin_training(data, folder, iterations=4, *, model="voc-fcn32s", weights=None, resume=False, **settings):
-    """Set up, not run yet; ``settings`` are the Workplace's."""
-    return Training(thin_recipe(model), thin_workplace(data, folder, **settings), iterations, weights, resume)
+    """Set up, not run yet; ``settings`` are those of ``thin_workplace``."""
+    return Training(
+        thin_recipe(model), thin_workplace(data, folder, model=model, **settings), iterations, weights, resume
+    )
 
 
 if __name__ == "__main__":
