@@ -4,17 +4,14 @@ import subprocess
 import sys
 from pathlib import Path
 
-import h5py
 import numpy as np
 import pytest
-import scipy.io
 from click.testing import CliRunner
 from PIL import Image
 
 from caffe_compat.errors import DataError
 from data_prep.cli import main
-from data_prep.hha import CAMERAS, Camera, camera_for, compare_hha, encode_hha, parse_camera
-from data_prep.hha.folder import read_depth_m
+from data_prep.hha import CAMERAS, Camera, camera_for, encode_hha, parse_camera
 from data_prep.png_files import write_png
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -170,110 +167,3 @@ def test_folders_that_cannot_be(depths, tmp_path):
     np.save(tmp_path / "depth/img_1.npy", np.ones((2, 2)))
     done = run(*arguments(tmp_path))
     assert "holds 'img_1.npy' and 'img_1.png', both for 'img_1.png'; move one away" in done.output
-
-
-# -- another program's images ------------------------------------------------------------------------------------------
-
-
-def test_the_real_image_is_compared_with_matlabs(realdata, tmp_path):
-    """Per channel the shares of pixels within 0, 1, 2 and 5 levels, by both cameras."""
-    source = realdata / "nyud" / "hha_matlab"
-    if not source.is_dir():
-        pytest.skip("no nyud/hha_matlab in ../shared/realdata")
-    for kind in ("depth", "rawdepth"):
-        (tmp_path / kind).mkdir()
-        (tmp_path / kind / "img_5001.png").write_bytes((source / f"img_5001_{kind}.png").read_bytes())
-    shares = {}
-    for camera in ("color", "color-cropped"):
-        done = run(
-            *("hha", "--depth", tmp_path / "depth", "--raw", tmp_path / "rawdepth", "--out", tmp_path / camera),
-            *("--camera", camera, "--compare", source / "img_5001_hha.png"),
-        )
-        assert done.exit_code == 0, done.output
-        heading, *rows = done.stdout.splitlines()[-4:]
-        assert heading.split() == ["channel", "equal", "within", "1", "within", "2", "within", "5", "largest"]
-        assert [row.split()[0] for row in rows] == ["disparity", "height", "angle"]
-        shares[camera] = [[float(cell.rstrip("%")) for cell in row.split()[1:5]] for row in rows]
-    assert shares["color"][0] == shares["color-cropped"][0] == [100] * 4
-    assert shares["color"][1][0] > 99.8
-    assert shares["color"][1][1:] == [100] * 3
-    assert shares["color"][2][1] > 99.7
-    assert shares["color-cropped"][1][0] < 30, "the shift of the principal point moves every height"
-    assert shares["color-cropped"][2][3] > 99
-
-
-def test_a_comparison_counts_over_all_images(depths, tmp_path):
-    (tmp_path / "other").mkdir()
-    for seed, (depth, raw) in depths.items():
-        hha = encode_hha(depth / 1000, raw == 0, Camera(60, 61, 40, 30))
-        hha[..., 1] ^= 2 * (seed == 1)  # by 2 levels, up or down
-        hha[:6, :, 2] -= 6 * (seed == 2)
-        write_png(tmp_path / "other" / f"img_{seed}.png", hha)
-    done = run(*arguments(tmp_path, "--compare", tmp_path / "other"))
-    assert done.exit_code == 0, done.output
-    assert "pixels of 2 HHA images by" in done.output
-    rows = [line.split() for line in done.stdout.splitlines()[-3:]]
-    assert rows[0] == ["disparity", *["100.0000%"] * 4, "0"]
-    assert rows[1] == ["height", "50.0000%", "50.0000%", "100.0000%", "100.0000%", "2"]
-    assert rows[2] == ["angle", *["95.0000%"] * 4, "6"]
-
-
-def test_a_comparison_that_cannot_be(depths, tmp_path):
-    write_png(tmp_path / "one.png", np.zeros((60, 80, 3), np.uint8))
-    several = run(*arguments(tmp_path, "--compare", tmp_path / "one.png"))
-    assert "is one image, but there are 2 depth files; give --compare a folder" in several.output
-    nothing = run(*arguments(tmp_path, "--compare", tmp_path / "nowhere"))
-    assert "holds no image for any of the 2 depth files, such as 'img_1.png'" in nothing.output
-    assert not (tmp_path / "out").exists(), "told before anything is made"
-    with pytest.raises(DataError, match=r"HHA has shape \(4, 5, 3\) and 'x' \(5, 4, 3\); wanted H x W x 3, both alike"):
-        compare_hha(np.zeros((4, 5, 3), np.uint8), np.zeros((5, 4, 3), np.uint8), "x")
-
-
-# -- MATLAB files ------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("version", ["5", "7.3"])
-def test_depth_in_matlab_files(depths, tmp_path, version):
-    """Metres as floats and millimetres as whole numbers, in MATLAB's orientation, by either version."""
-    (tmp_path / "mat").mkdir()
-    for seed, (depth, _) in depths.items():
-        values = {"depth": depth / 1000, "other": np.zeros(9)} if seed == 1 else {"z": depth}
-        path = tmp_path / "mat" / f"img_{seed}.mat"
-        if version == "5":
-            scipy.io.savemat(path, values)
-        else:
-            with h5py.File(path, "w", userblock_size=512) as file:
-                for key, value in values.items():
-                    file[key] = np.atleast_2d(value).T
-            with path.open("r+b") as raw:
-                raw.write(b"MATLAB 7.3 MAT-file".ljust(128))
-    done = run(
-        *("hha", "--depth", tmp_path / "mat", "--raw", tmp_path / "raw", "--out", tmp_path / "out"),
-        *("--camera", "60,61,40,30"),
-    )
-    assert done.exit_code == 0, done.output
-    for seed, (depth, raw) in depths.items():
-        want = encode_hha(depth / 1000, raw == 0, Camera(60, 61, 40, 30))
-        np.testing.assert_array_equal(np.array(Image.open(tmp_path / "out" / f"img_{seed}.png")), want)
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (b"not matlab", r"depth 'a\.mat' is damaged or not a MATLAB file"),
-        (b"MATLAB 7.3 MAT-file, and no more", r"depth 'a\.mat' is damaged or not a MATLAB file"),
-        (
-            {"a": np.ones((2, 3)), "b": np.ones((2, 3))},
-            r"holds 2 H x W arrays \(a, b\); wanted one, or one called depth",
-        ),
-        ({"a": np.ones(3)}, r"holds 0 H x W arrays \(none\)"),
-        ({"a": np.array([[1.0, -2.0], [0, 1]])}, "has 1 values below 0"),
-    ],
-    ids=["garbage", "no HDF5", "two", "none", "negative"],
-)
-def test_matlab_files_without_depth(tmp_path, content, message):
-    if isinstance(content, dict):
-        scipy.io.savemat(tmp_path / "a.mat", content)
-        content = (tmp_path / "a.mat").read_bytes()
-    with pytest.raises(DataError, match=message):
-        read_depth_m(content, "a.mat")
