@@ -1,0 +1,117 @@
+"""This project's nets, lean, as solve.py runs them."""
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+
+from caffe_compat import TEST, Net
+from caffe_compat.proto.caffe_pb2 import NetParameter, SolverParameter
+from caffe_compat.solver import SGDSolver
+from engines.images import labels
+from engines.weights import draw_bias, draw_weight, set_interpolation
+from engines.work import Work
+from nets.catalogue import lookup
+from nets.sources import InputData
+
+__all__ = [
+    "caffemodel_forward",
+    "deploy_param",
+    "forward",
+    "has_precision",
+    "lean_net",
+    "set_weights",
+    "solver",
+    "step",
+]
+
+
+def deploy_param(work: Work) -> NetParameter:
+    """voc-fcn8s without labels."""
+    return lookup("voc-fcn8s").build(InputData({"data": work.shape}), width=work.channels)
+
+
+def set_weights(net: Net) -> None:
+    """The weights that all engines have, written where they are: no copy that would count as ours."""
+    for layer in net.layers:
+        if layer.type == "Convolution":
+            weight, bias = layer.blobs
+            draw_weight(layer.name, weight.tensor().numpy())
+            draw_bias(layer.name, bias.tensor().numpy())
+        elif layer.type == "Deconvolution":
+            set_interpolation(layer.blobs[0].tensor().numpy())
+        for blob in layer.blobs:
+            blob.mark_changed()
+
+
+def has_precision(built: type) -> bool:
+    """Whether Net, or a solver, takes ``precision=``."""
+    return "precision" in inspect.signature(built).parameters
+
+
+def lean_net(work: Work, weights: str | None = None) -> Net:
+    """A TEST net that keeps ``score``, with the weights of a caffemodel or those of all engines.
+
+    Raises:
+        NotImplementedError: the precision is not fp32, and this version knows no other.
+    """
+    net = Net(deploy_param(work), TEST, keep=["score"], **_precision(work, Net))
+    if weights is None:
+        set_weights(net)
+    else:
+        net.copy_from(weights)
+    return net
+
+
+def forward(work: Work) -> Callable[[np.ndarray], np.ndarray]:
+    """A lean net, weights set in place."""
+    torch.set_num_threads(work.threads)
+    return _runs(lean_net(work))
+
+
+def caffemodel_forward(work: Work) -> Callable[[np.ndarray], np.ndarray]:
+    """A lean net whose weights come from a caffemodel."""
+    torch.set_num_threads(work.threads)
+    return _runs(lean_net(work, f"{work.folder}/net.caffemodel"))
+
+
+def _runs(net: Net) -> Callable[[np.ndarray], np.ndarray]:
+    def run(image: np.ndarray) -> np.ndarray:
+        net.blobs["data"].data[...] = image
+        return net.forward()["score"]
+
+    return run
+
+
+def solver(work: Work, param: NetParameter) -> SGDSolver:
+    """Caffe's SGD with the released settings over a lean train net, weights set in place."""
+    settings = SolverParameter(base_lr=1e-14, momentum=0.99, weight_decay=5e-4, lr_policy="fixed")
+    settings.train_net_param.CopyFrom(param)
+    made = SGDSolver(settings, keep=[], **_precision(work, SGDSolver))
+    set_weights(made.net)
+    return made
+
+
+def step(work: Work) -> Callable[[np.ndarray], float]:
+    """One solver step: forward, backward, update. A call gives the loss."""
+    torch.set_num_threads(work.threads)
+    shapes = {"data": work.shape, "label": work.label_shape}
+    made = solver(work, lookup("voc-fcn8s").build(InputData(shapes), width=work.channels))
+    made.net.blobs["label"].data[...] = labels(work.label_shape)
+
+    def run(image: np.ndarray) -> float:
+        made.net.blobs["data"].data[...] = image
+        made.step(1)
+        return float(made.loss)
+
+    return run
+
+
+def _precision(work: Work, built: type) -> dict[str, Any]:
+    if work.precision == "fp32":
+        return {}
+    if not has_precision(built):
+        raise NotImplementedError(f"{built.__name__} takes no precision= in this version")
+    return {"precision": work.precision}

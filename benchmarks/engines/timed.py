@@ -1,0 +1,72 @@
+"""The engines by name; one of them built, run and timed in this process."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from engines.images import images
+from engines.work import Work
+from measuring.own_process import peak_bytes
+from measuring.timing import time_calls
+
+__all__ = ["ENGINES", "Engine", "time_engine"]
+
+
+@dataclass(frozen=True)
+class Engine:
+    """Where an engine is.
+
+    Args:
+        module: its module in this folder.
+        forward: its function for a forward.
+        step: that for a solver step; empty where it has none.
+        reads: kind of files it reads, as ``files.write`` knows them; empty where none.
+        precisions: it knows.
+    """
+
+    module: str
+    forward: str = "forward"
+    step: str = ""
+    reads: str = ""
+    precisions: tuple[str, ...] = ("fp32",)
+
+
+ENGINES = {
+    "ours (lean)": Engine("ours", step="step", precisions=("fp32", "bf16")),
+    "ours (caffemodel)": Engine("ours", forward="caffemodel_forward", reads="caffe", precisions=("fp32", "bf16")),
+    "torch": Engine("plain_torch", step="step", precisions=("fp32", "bf16")),
+    "torch channels_last": Engine(
+        "plain_torch", forward="channels_last_forward", step="channels_last_step", precisions=("fp32", "bf16")
+    ),
+    "opencv": Engine("opencv_dnn", reads="caffe"),
+    "onnxruntime": Engine("onnx_runtime", reads="onnx"),
+    "openvino": Engine("open_vino", reads="onnx", precisions=("fp32", "bf16")),
+    "ncnn": Engine("ncnn_net", reads="ncnn"),
+}
+
+
+def time_engine(
+    engine: str, task: str, work: dict[str, Any], repeats: int, warm_up: int = 2, scores: str = ""
+) -> dict[str, Any]:
+    """Seconds of each call and peak memory of one engine.
+
+    Args:
+        engine: one of ``ENGINES``.
+        task: ``forward`` or ``step``.
+        work: the fields of a Work.
+        repeats: timed calls, each on another image than the one before.
+        warm_up: calls before.
+        scores: path of an .npy file that takes the first image's scores, after everything has been measured.
+    """
+    given, known = Work(**work), ENGINES[engine]
+    run: Callable[[np.ndarray], Any] = getattr(import_module(f"engines.{known.module}"), getattr(known, task))(given)
+    shown = images(given.shape)
+    seconds = time_calls(run, shown, repeats, warm_up)
+    found = {"seconds": median(seconds), "all_seconds": seconds, "bytes": peak_bytes()}
+    if scores:
+        np.save(scores, run(shown[0]))
+    return found
