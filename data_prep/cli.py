@@ -18,6 +18,7 @@ from data_prep.sbd import LabelPNGs, SBDFolder, find_sbd
 from data_prep.seg_folder import SegFolder
 from data_prep.siftflow_command import siftflow
 from data_prep.summary import progress_bars
+from data_prep.verify_command import verify
 from data_prep.voc import VOCFolder, find_voc, train_aug
 
 __all__ = ["main"]
@@ -83,5 +84,5 @@ def sbd(source: Path, classes: int, png: Path | None, **options: Any) -> None:
     run_lists(lists, **options)
 
 
-for verb in (hha, nyud, siftflow, pascalcontext, folder):
+for verb in (hha, nyud, siftflow, pascalcontext, folder, verify):
     main.add_command(verb)

@@ -14,6 +14,8 @@ from data_prep.summary import progress_bars, show_reports
 
 __all__ = ["dataset_options", "run_lists"]
 
+_IMAGES = "JPEG files as they are, PNG without loss, or BGR bytes."
+
 
 def dataset_options(command: Callable[..., None]) -> Callable[..., None]:
     """The options that ``run_lists`` takes, and --source."""
@@ -25,10 +27,11 @@ def dataset_options(command: Callable[..., None]) -> Callable[..., None]:
             click.option("--split", "splits", multiple=True, help="Only this list of the dataset; may be repeated."),
             click.option("--list", "files", multiple=True, type=folder, help="A list file; may be repeated."),
             click.option("--lmdb/--no-lmdb", "build", default=True, help="Write LMDBs (default), or check only."),
-            click.option("--images", type=click.Choice(IMAGE_FORMS), default="jpeg", help="Files as they are, or BGR."),
+            click.option("--images", type=click.Choice(IMAGE_FORMS), default="jpeg", help=_IMAGES),
             click.option("--labels", type=click.Choice(LABEL_FORMS), default="raw", help="Bytes, or grey PNG."),
             click.option("--jobs", type=click.IntRange(1), default=1, help="Processes."),
             click.option("--strict", is_flag=True, help="Stop at the first faulty sample."),
+            click.option("--verify", is_flag=True, help="Read again all that is in the LMDBs, built now or before."),
         )
     ):
         command = option(command)
@@ -57,6 +60,8 @@ def run_lists(
     Raises:
         ClickException: something is wrong, or there are faulty samples.
     """
+    if options["verify"] and not options["build"]:
+        raise click.UsageError("--verify reads again what is written, and --no-lmdb writes nothing; leave one out")
     try:
         folder, wanted = lists(splits) if splits or not files else (lists(())[0], {})
         wanted |= dict(list_of(path) for path in files)

@@ -7,7 +7,7 @@ from PIL import Image
 
 from caffe_compat.errors import DataError
 
-__all__ = ["decode_image", "encode_jpeg", "is_plain_jpeg"]
+__all__ = ["decode_image", "encode_jpeg", "is_plain_jpeg", "is_plain_png"]
 
 _ORIENTATION = 0x0112  # Exif: which way up; OpenCV turns the picture by it, Pillow does not
 
@@ -36,6 +36,13 @@ def is_plain_jpeg(data: bytes) -> bool:
     """Whether every reader sees the same three channels the same way up, so that the file can be stored as it is."""
     with Image.open(io.BytesIO(data)) as image:
         return image.format == "JPEG" and image.mode == "RGB" and image.getexif().get(_ORIENTATION, 1) == 1
+
+
+def is_plain_png(data: bytes) -> bool:
+    """Likewise for a PNG: three channels of 8 bits, nothing transparent, no turning."""
+    with Image.open(io.BytesIO(data)) as image:
+        plain = image.format == "PNG" and image.mode == "RGB" and "transparency" not in image.info
+        return plain and image.getexif().get(_ORIENTATION, 1) == 1
 
 
 def encode_jpeg(image: np.ndarray, quality: int = 95) -> bytes:

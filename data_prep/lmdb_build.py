@@ -5,8 +5,7 @@ The journal, samples.jsonl, gets a record's line after every database has the re
 
 import json
 import os
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,11 +15,13 @@ import lmdb
 from caffe_compat.errors import DataError
 from caffe_compat.layer.data.lmdb_source import LMDBReader
 from caffe_compat.proto.whole_file import replacing
+from data_prep.contents import Contents
 from data_prep.jobs import Fault, run_ordered
 from data_prep.lists import list_digest, write_list
+from data_prep.manifest import FORMAT, describe, journal_lines, read_samples, sizes_of, tool_versions
 from data_prep.records import Record, record_key
 
-__all__ = ["Build", "Loader", "check_count", "disk_errors", "write_text"]
+__all__ = ["Build", "Loader", "check_count", "disk_errors", "manifest_of", "write_text"]
 
 _FIRST_MAP = 1 << 26
 _MOST_RECORDS = 128
@@ -33,6 +34,10 @@ class Loader(Protocol):
     @property
     def databases(self) -> tuple[str, ...]:
         """Names of the databases."""
+
+    @property
+    def contents(self) -> dict[str, Contents]:
+        """What each of them holds."""
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -56,7 +61,7 @@ class Build:
     def __init__(self, partial: Path, environments: dict[str, Any]) -> None:
         self.partial = partial
         self.environments = environments
-        self.samples = _read_samples(partial / "samples.jsonl")
+        self.samples = read_samples(partial / "samples.jsonl")
         self._waiting: list[tuple[bytes, Record, str]] = []
         self._waiting_bytes = 0
 
@@ -83,13 +88,14 @@ class Build:
         kept = set()
         for (i, one), digest in run_ordered(loader.digest, wanted, jobs=1):
             key = record_key(i, one)
-            if not isinstance(digest, Fault) and self.samples.get(key, {}).get("sources") == digest:
+            row = self.samples.get(key.decode(), {})  # of format 1 without measures: such records are made again
+            if not isinstance(digest, Fault) and row.get("sources") == digest and "databases" in row:
                 kept.add(key)
                 progress(1)
         for (name, environment), keys in zip(self.environments.items(), inside, strict=True):
             _write(environment, self.partial / name, [(key, None) for key in sorted(keys - kept)])
-        self.samples = {key: self.samples[key] for key in kept}
-        self._write_journal(sorted(kept))  # without lines that were cut off or no longer hold
+        self.samples = {key.decode(): self.samples[key.decode()] for key in kept}
+        self._write_journal(sorted(self.samples))  # without lines that were cut off or no longer hold
         return kept
 
     def add(self, key: bytes, record: Record, digest: str) -> None:
@@ -107,16 +113,16 @@ class Build:
             _write(environment, self.partial / name, [(key, one.datums[name]) for key, one, _ in self._waiting])
         added = {}
         for key, record, digest in self._waiting:
-            added[key] = {
+            added[key.decode()] = {
                 "key": key.decode(),
                 "sources": digest,
                 "height": record.height,
                 "width": record.width,
-                "pixels": {str(value): count for value, count in record.pixels.items()},
+                "databases": record.facts,
             }
         journal = self.partial / "samples.jsonl"
         with disk_errors(journal), journal.open("a", encoding="utf-8") as out:
-            out.write(_lines(added.values()))
+            out.write(journal_lines(added.values()))
             out.flush()
             os.fsync(out.fileno())
         self.samples.update(added)
@@ -124,19 +130,20 @@ class Build:
 
     def finish(self, ids: Sequence[str], loader: Loader) -> dict[str, Any]:
         """Close the databases, check them, and write the files beside them; gives the manifest."""
-        self._close()
+        with disk_errors(self.partial):
+            self._close()
         for name in self.environments:
             check_count(self.partial / name, len(ids), self.partial)
-        keys = [record_key(i, one) for i, one in enumerate(ids)]
+        keys = [record_key(i, one).decode() for i, one in enumerate(ids)]
         (self.partial / "faults.txt").unlink(missing_ok=True)
         self._write_journal(keys)
-        manifest = _manifest([self.samples[key] for key in keys], ids, loader)
+        manifest = manifest_of([self.samples[key] for key in keys], ids, loader.contents, loader.settings)
         write_list(self.partial / "list.txt", ids)
         write_text(self.partial / "manifest.json", json.dumps(manifest, indent=2) + "\n")
         return manifest
 
-    def _write_journal(self, keys: Sequence[bytes]) -> None:
-        write_text(self.partial / "samples.jsonl", _lines(self.samples[key] for key in keys))
+    def _write_journal(self, keys: Sequence[str]) -> None:
+        write_text(self.partial / "samples.jsonl", journal_lines(self.samples[key] for key in keys))
 
     def _close(self) -> None:
         """Close the databases; a file that ends before its last page is filled up, as readers ask for."""
@@ -150,19 +157,23 @@ class Build:
             (self.partial / name / "lock.mdb").unlink(missing_ok=True)
 
 
-def _manifest(rows: Sequence[dict[str, Any]], ids: Sequence[str], loader: Loader) -> dict[str, Any]:
-    pixels: Counter[str] = Counter()
-    for row in rows:
-        pixels.update(row["pixels"])
+def manifest_of(
+    rows: Sequence[dict[str, Any]], ids: Sequence[str], contents: dict[str, Contents], settings: dict[str, Any]
+) -> dict[str, Any]:
+    """The manifest (see manifest.py) of the journal's rows in the list's order."""
+    databases = {
+        name: describe(held, [(row["key"], row["databases"][name]) for row in rows]) for name, held in contents.items()
+    }
     return {
-        "format": 1,
-        "databases": list(loader.databases),
-        "settings": loader.settings,
+        "format": FORMAT,
+        "versions": tool_versions(),
+        "databases": databases,
+        "settings": settings,
         "count": len(ids),
         "list_sha256": list_digest(ids),
         "sources_sha256": list_digest(row["sources"] for row in rows),
-        "sizes": dict(sorted(Counter(f"{row['width']}x{row['height']}" for row in rows).items())),
-        "pixels": dict(sorted(pixels.items(), key=lambda item: int(item[0]))),
+        "sizes": sizes_of(rows),
+        "pixels": next(one["pixels"] for one in databases.values() if "pixels" in one),
     }
 
 
@@ -177,26 +188,6 @@ def check_count(database: Path, count: int, whole: Path) -> None:
     reader.close()
     if found != count:
         raise DataError(f"'{database}' holds {found} records instead of {count}; delete '{whole}' and run again")
-
-
-def _read_samples(path: Path) -> dict[bytes, dict[str, Any]]:
-    """The journal by key, the last line of a key counting; a line that was cut off says nothing."""
-    samples: dict[bytes, dict[str, Any]] = {}
-    try:
-        lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
-    except FileNotFoundError:
-        return samples
-    for line in lines:
-        try:
-            row = json.loads(line)
-            samples[row["key"].encode()] = row
-        except (ValueError, KeyError, TypeError, AttributeError):
-            continue
-    return samples
-
-
-def _lines(rows: Iterable[dict[str, Any]]) -> str:
-    return "".join(f"{json.dumps(row)}\n" for row in rows)
 
 
 def _keys(environment: Any) -> set[bytes]:

@@ -1,27 +1,29 @@
 """``python -m data_prep nyud``: NYU Depth V2 to the files and LMDBs that FCN's nets read."""
 
-from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import click
 
 from caffe_compat.errors import CaffeError, DataError
+from data_prep.contents import Contents
+from data_prep.file_writer import FileSet, write_files
 from data_prep.hha.camera import CAMERAS, parse_camera
-from data_prep.jobs import collect_faults
 from data_prep.labels import VOID
 from data_prep.lists import PUBLISHED_SIZES, read_list, write_list
 from data_prep.lmdb_build import disk_errors, write_text
-from data_prep.lmdb_writer import Outcome, write_lmdbs
+from data_prep.lmdb_writer import write_lmdbs
 from data_prep.nyud import NYUDFolder, find_nyud
 from data_prep.nyud_export import NYUDExport
 from data_prep.nyud_mat import LabeledMat, find_file, read_mapping, read_splits
-from data_prep.nyud_records import DEPTH_FORMS, NYUD_IMAGE_FORMS, NYUDLoader
-from data_prep.prepare import SplitReport
+from data_prep.nyud_records import DEPTH_FORMS, HHA_FORMS, NYUD_IMAGE_FORMS, NYUDLoader
+from data_prep.prepare import SplitReport, check_pairs
 from data_prep.records import LABEL_FORMS
 from data_prep.summary import progress_bars, show_reports
+from data_prep.verify import Begin, verified
 
-__all__ = ["nyud"]
+__all__ = ["nyud", "nyud_files"]
 
 _PATH = click.Path(path_type=Path)
 _SITE = "http://horatio.cs.nyu.edu/mit/silberman"
@@ -44,10 +46,12 @@ _LISTED = ("trainval", "train", "val", "test")
 @click.option("--lmdb/--no-lmdb", "build", default=True, help="Write LMDBs (default), or the files only.")
 @click.option("--images", type=click.Choice(NYUD_IMAGE_FORMS), default="png", help="Files as they are, or BGR.")
 @click.option("--depths", type=click.Choice(DEPTH_FORMS), default="float", help="Floats, or 16-bit PNG (not Caffe's).")
+@click.option("--hha", type=click.Choice(HHA_FORMS), default="raw", help="Bytes, or PNG.")
 @click.option("--labels", type=click.Choice(LABEL_FORMS), default="raw", help="Bytes, or grey PNG.")
 @click.option("--jobs", type=click.IntRange(1), default=1, help="Processes.")
 @click.option("--strict", is_flag=True, help="Stop at the first faulty image.")
-def nyud(source: Path, out: Path, build: bool, jobs: int, strict: bool, **options: Any) -> None:
+@click.option("--verify", is_flag=True, help="Read again all that is written there, now or before.")
+def nyud(source: Path, out: Path, build: bool, jobs: int, strict: bool, verify: bool, **options: Any) -> None:
     """NYU Depth V2 (NYUDv2): 40 classes, colour, depth and HHA, 425 x 560.
 
     Download into SOURCE: nyu_depth_v2_labeled.mat and splits.mat from the dataset's site
@@ -58,20 +62,72 @@ def nyud(source: Path, out: Path, build: bool, jobs: int, strict: bool, **option
     """
     try:
         with disk_errors(out):
-            loader, lists = _from_source(source, out, **options)
+            dataset = _from_source(source, out, **options)
+            run = _Run(dataset, out, jobs, strict, verify)
             with progress_bars() as begin:
-                reports = []
-                for split, ids in lists.items():
-                    tell = begin(f"nyud_{split}", len(ids))
-                    if build:
-                        where = out / f"nyud_{split}"
-                        outcome = write_lmdbs(where, ids, loader, jobs=jobs, strict=strict, progress=tell)
-                    else:
-                        outcome = _files_only(loader, ids, jobs, strict, tell)
-                    reports.append(SplitReport(split, PUBLISHED_SIZES.get(("nyud", split)), outcome))
+                reports = run.files(begin)
+                if build:
+                    reports += [run.databases(split, begin, reports) for split in dataset.lists]
+                elif not dataset.files:
+                    reports = [run.check(split, begin) for split in dataset.lists]
     except CaffeError as error:
         raise click.ClickException(str(error)) from error
     show_reports(reports)
+
+
+@dataclass(frozen=True)
+class _Dataset:
+    """What was found, and what is to be made.
+
+    Attributes:
+        loader: of the databases' records.
+        lists: ids by list.
+        files: the files to make; None where they are the source.
+    """
+
+    loader: NYUDLoader
+    lists: dict[str, list[str]]
+    files: FileSet | None = None
+
+
+@dataclass(frozen=True)
+class _Run:
+    """The steps of a run: files, then databases, or a check of files that are there."""
+
+    dataset: _Dataset
+    out: Path
+    jobs: int
+    strict: bool
+    verify: bool
+
+    def files(self, begin: Begin) -> list[SplitReport]:
+        """Make the files of all lists."""
+        if self.dataset.files is None:
+            return []
+        ids = list(dict.fromkeys(one for listed in self.dataset.lists.values() for one in listed))
+        tell = begin("nyud files", len(ids))
+        outcome = write_files(self.dataset.files, ids, jobs=self.jobs, strict=self.strict, progress=tell)
+        return [SplitReport("files", None, verified(outcome, self.jobs, begin) if self.verify else outcome)]
+
+    def databases(self, split: str, begin: Begin, made: list[SplitReport]) -> SplitReport:
+        """Build the databases of a list from files that were made or are the source."""
+        faults = {fault.image_id: fault.message for report in made for fault in report.outcome.faults}
+        ids, where = self.dataset.lists[split], self.out / f"nyud_{split}"
+        loader = replace(self.dataset.loader, faults={one: faults[one] for one in ids if one in faults})
+        tell = begin(f"nyud_{split}", len(ids))
+        outcome = write_lmdbs(
+            where, ids, loader, jobs=self.jobs, strict=self.strict, count_records=not self.verify, progress=tell
+        )
+        outcome = verified(outcome, self.jobs, begin) if self.verify else outcome
+        return SplitReport(split, PUBLISHED_SIZES.get(("nyud", split)), outcome, shared_faults=frozenset(faults))
+
+    def check(self, split: str, begin: Begin) -> SplitReport:
+        """Read the files of a list."""
+        ids = self.dataset.lists[split]
+        report = self.out / f"nyud_{split}.faults.txt"
+        tell = begin(f"nyud_{split}", len(ids))
+        outcome = check_pairs(self.dataset.loader, ids, self.jobs, self.strict, tell, report)
+        return SplitReport(split, PUBLISHED_SIZES.get(("nyud", split)), outcome)
 
 
 def _from_source(
@@ -83,9 +139,10 @@ def _from_source(
     camera: str,
     images: str,
     depths: str,
+    hha: str,
     labels: str,
-) -> tuple[NYUDLoader, dict[str, list[str]]]:
-    """The loader and the lists; makes the folders and writes the lists."""
+) -> _Dataset:
+    """The dataset; makes the folders and writes the lists."""
     lists = {path.stem: [one.removeprefix("img_") for one in read_list(path)] for path in files}
     there = find_nyud(source)
     if there is not None and not any(source.glob("*.mat")):
@@ -93,7 +150,7 @@ def _from_source(
         if not lists:
             raise DataError(f"'{there.root}' has none of the lists {', '.join(_LISTED)}; name one with --list")
         out.mkdir(parents=True, exist_ok=True)
-        return NYUDLoader(there, images, depths, labels), lists
+        return _Dataset(NYUDLoader(there, images, depths, labels, hha), lists)
     mat = LabeledMat(find_file(source, "nyu_depth_v2_labeled.mat", None, "--source", _MAT))
     table = read_mapping(find_file(source, "classMapping40.mat", mapping, "--mapping", _MAPPING))
     lists = lists or read_splits(find_file(source, "splits.mat", splits, "--splits", _SPLITS), mat.count)
@@ -105,10 +162,21 @@ def _from_source(
         write_list(folder.list_path(split), ids)
     if table.names:
         write_text(out / "classes.txt", "".join(f"{one}\n" for one in table.names))
-    return NYUDLoader(folder, images, depths, labels, export), lists
+    return _Dataset(NYUDLoader(folder, images, depths, labels, hha), lists, nyud_files(export))
 
 
-def _files_only(loader: NYUDLoader, ids: list[str], jobs: int, strict: bool, progress: Callable[[int], Any]) -> Outcome:
-    """Make (or where they are there, check) a list's files."""
-    faults = collect_faults(loader.export or loader.load, ids, jobs, strict, progress)
-    return Outcome(loader.folder.root, "checked", len(ids) - len(faults), faults=faults)
+def nyud_files(export: NYUDExport) -> FileSet:
+    """What is written of each frame."""
+    folder, kinds = export.folder, {"images": "image", "depth": "depth", "rawdepth": "raw depth", "hha": "hha"}
+    patterns = {kind: folder.picture_path(kind, "{key}") for kind in kinds}
+    patterns["segmentation"] = folder.label_path("{key}")
+    contents = {kind: Contents(holds) for kind, holds in kinds.items()}
+    contents["segmentation"] = Contents("label", folder.classes, folder.void)
+    return FileSet(
+        folder.root,
+        export,
+        str,
+        {kind: path.relative_to(folder.root).as_posix() for kind, path in patterns.items()},
+        contents,
+        {"camera": asdict(export.camera)},
+    )

@@ -2,13 +2,14 @@
 
 image_lmdb   the PNG file, which Caffe decodes to BGR (or BGR bytes)
 depth_lmdb   1 x H x W millimetres as float_data, which Caffe reads (or a 16-bit PNG, smaller, which it does not)
-hha_lmdb     3 x H x W bytes: disparity, height, angle, in the order that FCN's nets take them
+hha_lmdb     3 x H x W bytes (or a PNG that Caffe decodes to them): disparity, height, angle, in the order that FCN's
+             nets take them
 label_lmdb   1 x H x W bytes (or a grey PNG): classes 0 to 39, 255 = none
 """
 
 import hashlib
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -17,18 +18,20 @@ import numpy as np
 from caffe_compat.errors import DataError
 from caffe_compat.layer.data.lmdb_source import LMDBReader
 from caffe_compat.proto import caffe_pb2 as pb
-from caffe_compat.proto.datum import array_to_datum, datum_to_array, parse_datum
-from data_prep.images import decode_image
-from data_prep.labels import VOID, check_label, check_label_size, decode_label, encode_label, pixel_counts
+from caffe_compat.proto.datum import datum_to_array, parse_datum
+from data_prep.contents import Contents
+from data_prep.images import decode_image, is_plain_png
+from data_prep.labels import VOID, check_label, check_label_size, decode_label, encode_label
 from data_prep.nyud import NYUDFolder, decode_painted_depth
 from data_prep.nyud_mat import CLASSES
-from data_prep.png_files import decode_depth
-from data_prep.records import Record
+from data_prep.png_files import decode_depth, encode_png
+from data_prep.records import Record, encoded_datum, raw_datum
 
-__all__ = ["DATABASES", "DEPTH_FORMS", "NYUD_IMAGE_FORMS", "NYUDLoader", "NYUDRecords"]
+__all__ = ["DATABASES", "DEPTH_FORMS", "HHA_FORMS", "NYUD_IMAGE_FORMS", "NYUDLoader", "NYUDRecords"]
 
 DATABASES = ("image_lmdb", "depth_lmdb", "hha_lmdb", "label_lmdb")
 DEPTH_FORMS = ("float", "png")
+HHA_FORMS = ("raw", "png")
 NYUD_IMAGE_FORMS = ("png", "raw")
 
 
@@ -41,16 +44,24 @@ class NYUDLoader:
         images: ``png`` or ``raw``.
         depths: ``float`` or ``png``.
         labels: ``raw`` or ``png``.
-        export: called with an id before its files are read, to make them; None where they are there.
+        hha: ``raw`` or ``png``.
+        faults: what is wrong with ids whose files could not be made, by id.
     """
 
     folder: NYUDFolder
     images: str = "png"
     depths: str = "float"
     labels: str = "raw"
-    export: Callable[[str], object] | None = None
+    hha: str = "raw"
+    faults: Mapping[str, str] = field(default_factory=dict)
 
     databases: ClassVar[tuple[str, ...]] = DATABASES
+
+    @property
+    def contents(self) -> dict[str, Contents]:
+        """What each database holds."""
+        labels = Contents("label", self.folder.classes, self.folder.void)
+        return dict(zip(DATABASES, (*(Contents(kind) for kind in ("image", "depth", "hha")), labels), strict=True))
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -63,19 +74,20 @@ class NYUDLoader:
             "labels": self.labels,
             "classes": self.folder.classes,
             "void": self.folder.void,
+            **({} if self.hha == "raw" else {"hha": self.hha}),  # raw is what databases without this setting hold
         }
 
     def digest(self, image_id: str) -> str:
-        """A checksum of the four files and the settings; makes the files first.
+        """A checksum of the four files and the settings.
 
         Raises:
-            DataError: a file is missing, unreadable, or cannot be made.
+            DataError: a file is missing, unreadable, or could not be made.
         """
-        if self.export is not None:
-            self.export(image_id)
-        return self._digest(self._contents(image_id))
+        return self._digest(self._files(image_id))
 
-    def _contents(self, image_id: str) -> list[bytes]:
+    def _files(self, image_id: str) -> list[bytes]:
+        if image_id in self.faults:
+            raise DataError(self.faults[image_id])
         pictures = [self.folder.picture_bytes(kind, image_id) for kind in ("images", "depth", "hha")]
         return [*pictures, self.folder.read_bytes(image_id)[1]]
 
@@ -83,16 +95,22 @@ class NYUDLoader:
         parts = [repr(sorted(self.settings.items())).encode(), *contents]
         return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()[:32]
 
+    def check(self, image_id: str) -> None:
+        """Read a sample's files and keep nothing.
+
+        Raises:
+            DataError: as ``load``.
+        """
+        self.load(image_id)
+
     def load(self, image_id: str) -> tuple[Record, str]:
         """A sample's record and checksum.
 
         Raises:
-            DataError: a file is missing, damaged or of another size than the image, or cannot be made.
+            DataError: a file is missing, damaged or of another size than the image, or could not be made.
         """
-        if self.export is not None:
-            self.export(image_id)
-        contents = self._contents(image_id)
-        image_bytes, depth_bytes, hha_bytes, label_bytes = contents
+        files = self._files(image_id)
+        image_bytes, depth_bytes, hha_bytes, label_bytes = files
         paths = [str(self.folder.picture_path(kind, image_id)) for kind in ("images", "depth", "hha")]
         image, hha = decode_image(image_bytes, paths[0]), decode_image(hha_bytes, paths[2])
         depth = decode_painted_depth(depth_bytes, paths[1])
@@ -105,28 +123,28 @@ class NYUDLoader:
                     f"'{name}' is {values.shape[1]} x {values.shape[0]} pixels (width x height) but its image "
                     f"'{paths[0]}' is {label.shape[1]} x {label.shape[0]}; they must be equal"
                 )
-        datums = {
-            "image_lmdb": _png(image_bytes) if self.images == "png" else _raw(_planes(image)[::-1]),
-            "depth_lmdb": _png(depth_bytes) if self.depths == "png" else _raw(depth[np.newaxis].astype(np.float32)),
-            "hha_lmdb": _raw(_planes(hha)),
-            "label_lmdb": _png(encode_label(label)) if self.labels == "png" else _raw(label[np.newaxis]),
+        check_label(label, label_name, self.folder.classes, self.folder.void)
+        arrays = {
+            "image_lmdb": _planes(image)[::-1],
+            "depth_lmdb": depth[np.newaxis],
+            "hha_lmdb": _planes(hha),
+            "label_lmdb": label[np.newaxis],
         }
-        height, width = label.shape
-        return Record(datums, height, width, pixel_counts(label)), self._digest(contents)
+        plain = image_bytes if is_plain_png(image_bytes) else encode_png(image)
+        png_files = {  # a PNG's red, green, blue are decoded to blue, green, red
+            "image_lmdb": plain if self.images == "png" else None,
+            "depth_lmdb": depth_bytes if self.depths == "png" else None,
+            "hha_lmdb": encode_png(hha[:, :, ::-1]) if self.hha == "png" else None,
+            "label_lmdb": encode_label(label) if self.labels == "png" else None,
+        }
+        datums = {
+            name: raw_datum(arrays[name]) if png is None else encoded_datum(png) for name, png in png_files.items()
+        }
+        return Record.of(self.contents, datums, arrays), self._digest(files)
 
 
 def _planes(image: np.ndarray) -> np.ndarray:
     return image.transpose(2, 0, 1)  # H x W x 3 -> 3 x H x W
-
-
-def _png(content: bytes) -> bytes:
-    return pb.Datum(data=content, encoded=True, label=0).SerializeToString()
-
-
-def _raw(values: np.ndarray) -> bytes:
-    datum = array_to_datum(np.ascontiguousarray(values), 0)
-    datum.encoded = False
-    return datum.SerializeToString()
 
 
 class NYUDRecords:

@@ -3,17 +3,21 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from caffe_compat.errors import DataError
 from data_prep.jobs import collect_faults
 from data_prep.lists import PUBLISHED_SIZES, check_seg11valid, read_list, val_without, write_list
-from data_prep.lmdb_writer import Outcome, write_lmdbs
+from data_prep.lmdb_build import Loader, disk_errors, write_text
+from data_prep.lmdb_writer import write_lmdbs
+from data_prep.outcome import Outcome
 from data_prep.records import PairLoader
 from data_prep.sbd import SBDFolder
 from data_prep.seg_folder import SegFolder
+from data_prep.verify import Begin, verified
 from data_prep.voc import VOCFolder
 
-__all__ = ["SplitReport", "check_pairs", "prepare", "seg11valid"]
+__all__ = ["SplitReport", "check_pairs", "list_of", "prepare", "seg11valid"]
 
 
 @dataclass(frozen=True)
@@ -23,12 +27,14 @@ class SplitReport:
     Attributes:
         split: its name.
         published: number of images in the whole dataset's list; None where unknown.
-        outcome: what became of the databases, or of the check alone.
+        outcome: what became of the databases or files, or of the check alone.
+        shared_faults: ids whose faults another report tells already.
     """
 
     split: str
     published: int | None
     outcome: Outcome
+    shared_faults: frozenset[str] = frozenset()
 
 
 def seg11valid(voc: VOCFolder, sbd: SBDFolder) -> list[str]:
@@ -79,8 +85,9 @@ def prepare(
     labels: str = "raw",
     jobs: int = 1,
     strict: bool = False,
+    verify: bool = False,
     make_loader: Callable[[SegFolder, str, str], PairLoader] = PairLoader,
-    progress: Callable[[str, int], Callable[[int], None]] = lambda title, total: lambda done: None,
+    progress: Begin = lambda title, total: lambda done: None,
 ) -> list[SplitReport]:
     """Check a dataset's lists and build their LMDBs.
 
@@ -88,11 +95,13 @@ def prepare(
         folder: the dataset.
         lists: ids by split name.
         out: gets ``lists/DATASET_SPLIT.txt`` and, for each split, the folder ``DATASET_SPLIT`` (see lmdb_writer).
-        build: make LMDBs; without, every pair is read and checked only.
+        build: make LMDBs; without, every pair is read and checked only, and the faults go into
+            ``DATASET_SPLIT.faults.txt``.
         images: form of image records, see PairLoader.
         labels: form of label records.
         jobs: processes.
         strict: stop at the first faulty sample.
+        verify: read again all that is in the LMDBs, whether they were built now or before.
         make_loader: of the folder and both forms, makes what makes the records.
         progress: called for each split with a title and the number of samples; what it gives is told what is done.
 
@@ -110,33 +119,60 @@ def prepare(
     reports = []
     for split, ids in lists.items():
         name = f"{folder.name}_{split}"
-        write_list(out / "lists" / f"{name}.txt", ids)
+        with disk_errors(out / "lists"):
+            write_list(out / "lists" / f"{name}.txt", ids)
         tell = progress(name, len(ids))
         if build:
-            outcome = write_lmdbs(out / name, ids, loader, jobs=jobs, strict=strict, progress=tell)
+            outcome = write_lmdbs(
+                out / name, ids, loader, jobs=jobs, strict=strict, count_records=not verify, progress=tell
+            )
+            outcome = verified(outcome, jobs, progress) if verify else outcome
         else:
-            outcome = check_pairs(loader, ids, jobs, strict, tell)
+            outcome = check_pairs(loader, ids, jobs, strict, tell, out / f"{name}.faults.txt")
         reports.append(SplitReport(split, PUBLISHED_SIZES.get((folder.name, split)), outcome))
     return reports
 
 
+class Checked(Loader, Protocol):
+    """Records that can be checked without making them."""
+
+    @property
+    def folder(self) -> SegFolder:
+        """Where the samples come from."""
+
+    def check(self, image_id: str) -> None:
+        """Read a sample's files; raises DataError."""
+
+
 def check_pairs(
-    loader: PairLoader, ids: Sequence[str], jobs: int, strict: bool, progress: Callable[[int], None]
+    loader: Checked,
+    ids: Sequence[str],
+    jobs: int,
+    strict: bool,
+    progress: Callable[[int], None],
+    report: Path | None = None,
 ) -> Outcome:
-    """Read and check every pair of a list, and write nothing.
+    """Read and check every sample of a list, and write nothing but the faults, if any, into ``report``.
 
     Raises:
-        DataError: with ``strict``, the first fault.
+        DataError: with ``strict``, the first fault; the report cannot be written.
     """
     faults = collect_faults(_Check(loader), ids, jobs, strict, progress)
-    return Outcome(loader.folder.root, "checked", len(ids) - len(faults), faults=faults)
+    if report is not None:
+        if faults:
+            write_text(report, "".join(f"{fault.message}\n" for fault in faults))
+        else:
+            report.unlink(missing_ok=True)
+    outcome = Outcome(loader.folder.root, "checked", len(ids) - len(faults), faults=faults)
+    outcome.report = report if faults else None
+    return outcome
 
 
 @dataclass(frozen=True)
 class _Check:
     """Reads a pair and lets it go: only the fault, if any, comes back from a worker."""
 
-    loader: PairLoader
+    loader: Checked
 
     def __call__(self, image_id: str) -> None:
         self.loader.check(image_id)

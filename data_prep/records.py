@@ -12,14 +12,25 @@ from caffe_compat.errors import DataError
 from caffe_compat.layer.data.lmdb_source import LMDBReader
 from caffe_compat.proto import caffe_pb2 as pb
 from caffe_compat.proto.datum import array_to_datum, datum_to_array, parse_datum
-from data_prep.images import is_plain_jpeg
-from data_prep.labels import decode_label, encode_label, pixel_counts
+from data_prep.contents import Contents, measure, measure_bytes
+from data_prep.images import is_plain_jpeg, is_plain_png
+from data_prep.labels import decode_label, encode_label
 from data_prep.lists import read_list
+from data_prep.png_files import encode_png
 from data_prep.seg_folder import Pair, SegFolder
 
-__all__ = ["IMAGE_FORMS", "LABEL_FORMS", "PairLoader", "PairedLMDB", "Record", "record_key"]
+__all__ = [
+    "IMAGE_FORMS",
+    "LABEL_FORMS",
+    "PairLoader",
+    "PairedLMDB",
+    "Record",
+    "encoded_datum",
+    "raw_datum",
+    "record_key",
+]
 
-IMAGE_FORMS = ("jpeg", "raw")
+IMAGE_FORMS = ("jpeg", "png", "raw")
 LABEL_FORMS = ("raw", "png")
 _KEY = re.compile(r"\d{8}_(.+)", re.DOTALL)
 
@@ -35,15 +46,32 @@ class Record:
 
     Attributes:
         datums: a serialised Datum for each database.
+        facts: the measures of each (see contents.py), its ``sha256``, ``bytes`` and whether it is ``encoded``.
         height: of image and label, pixels.
         width: likewise.
-        pixels: how many pixels of the label hold each value that occurs.
     """
 
     datums: dict[str, bytes]
+    facts: dict[str, dict[str, Any]]
     height: int
     width: int
-    pixels: dict[int, int]
+
+    @classmethod
+    def of(cls, contents: dict[str, Contents], datums: dict[str, pb.Datum], values: dict[str, np.ndarray]) -> "Record":
+        """A record of Datums and of the arrays that they hold.
+
+        Args:
+            contents: what each database holds.
+            datums: for each database.
+            values: for each database, C x H x W.
+        """
+        written = {name: datum.SerializeToString() for name, datum in datums.items()}
+        facts = {
+            name: {**measure_bytes(data), "encoded": datums[name].encoded, **measure(contents[name], values[name])}
+            for name, data in written.items()
+        }
+        _, height, width = next(iter(values.values())).shape
+        return cls(written, facts, height, width)
 
 
 @dataclass(frozen=True)
@@ -52,8 +80,9 @@ class PairLoader:
 
     Args:
         folder: the dataset.
-        images: ``jpeg``: the image files as they are (Caffe decodes them); ``raw``: BGR bytes, larger, no decoding.
-            A file that readers may take differently (not a JPEG of three channels the right way up) is stored raw.
+        images: ``jpeg``: the image files as they are (Caffe decodes them); ``png``: PNGs as they are, others encoded
+            as PNG without loss; ``raw``: BGR bytes, larger, no decoding. A file that readers may take differently
+            (not of three channels the right way up) is not stored as it is: of ``jpeg`` it becomes raw.
         labels: ``raw``: one byte per pixel; ``png``: grey PNG of the class numbers, smaller.
     """
 
@@ -62,6 +91,15 @@ class PairLoader:
     labels: str = "raw"
 
     databases: ClassVar[tuple[str, ...]] = ("image_lmdb", "label_lmdb")
+
+    @property
+    def contents(self) -> dict[str, Contents]:
+        """What each database holds."""
+        return {"image_lmdb": Contents("image"), "label_lmdb": self._labels}
+
+    @property
+    def _labels(self) -> Contents:
+        return Contents("label", self.folder.classes, self.folder.void)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -101,26 +139,36 @@ class PairLoader:
             DataError: as ``SegFolder.read_pair``.
         """
         pair = self.folder.read_pair(image_id)
-        datums = {"image_lmdb": self._image(pair), "label_lmdb": self._label(pair)}
-        height, width = pair.label.shape
-        return Record(datums, height, width, pixel_counts(pair.label)), self._digest(pair.image_bytes, pair.label_bytes)
+        record = self._record(pair, {"label_lmdb": pair.label})
+        return record, self._digest(pair.image_bytes, pair.label_bytes)
 
-    def _image(self, pair: Pair) -> bytes:
-        if self.images == "jpeg" and is_plain_jpeg(pair.image_bytes):
-            return pb.Datum(data=pair.image_bytes, encoded=True, label=0).SerializeToString()
+    def _record(self, pair: Pair, labels: dict[str, np.ndarray]) -> Record:
+        """The record of an image and of labels, H x W each, by database."""
         bgr = np.ascontiguousarray(pair.image[:, :, ::-1].transpose(2, 0, 1))  # H x W x RGB -> BGR x H x W
-        return _raw(bgr)
+        values = {"image_lmdb": bgr, **{name: label[np.newaxis] for name, label in labels.items()}}
+        datums = {"image_lmdb": self._image(pair, bgr)}
+        for name, label in labels.items():
+            datums[name] = encoded_datum(encode_label(label)) if self.labels == "png" else raw_datum(values[name])
+        return Record.of(self.contents, datums, values)
 
-    def _label(self, pair: Pair) -> bytes:
-        if self.labels == "png":
-            return pb.Datum(data=encode_label(pair.label), encoded=True, label=0).SerializeToString()
-        return _raw(pair.label[np.newaxis])
+    def _image(self, pair: Pair, bgr: np.ndarray) -> pb.Datum:
+        if self.images == "jpeg" and is_plain_jpeg(pair.image_bytes):
+            return encoded_datum(pair.image_bytes)
+        if self.images == "png":
+            return encoded_datum(pair.image_bytes if is_plain_png(pair.image_bytes) else encode_png(pair.image))
+        return raw_datum(bgr)
 
 
-def _raw(values: np.ndarray) -> bytes:
-    datum = array_to_datum(values, 0)
+def encoded_datum(content: bytes) -> pb.Datum:
+    """A Datum of a picture file, as convert_imageset makes it."""
+    return pb.Datum(data=content, encoded=True, label=0)
+
+
+def raw_datum(values: np.ndarray) -> pb.Datum:
+    """A Datum of an array, C x H x W, as convert_imageset makes it."""
+    datum = array_to_datum(np.ascontiguousarray(values), 0)
     datum.encoded = False  # said as convert_imageset says it
-    return datum.SerializeToString()
+    return datum
 
 
 class PairedLMDB:

@@ -124,12 +124,13 @@ def find_sbd(source: Path) -> SBDFolder:
 
 
 def decode_sbd_label(data: bytes, name: str) -> np.ndarray:
-    """Class numbers of a PNG, or of a GTcls .mat: H x W uint8; by the content, not the name.
+    """Class numbers of a PNG, or of a GTcls .mat: H x W uint8; by the content, and of damaged files by the name.
 
     Raises:
         DataError: as ``decode_label`` or ``decode_gtcls``.
     """
-    return decode_label(data, name) if data.startswith(_PNG_START) else decode_gtcls(data, name)
+    matlab = data.startswith(b"MATLAB") or name.lower().endswith(".mat") and not data.startswith(_PNG_START)
+    return decode_gtcls(data, name) if matlab else decode_label(data, name)
 
 
 def decode_gtcls(data: bytes, name: str) -> np.ndarray:

@@ -1,12 +1,13 @@
 """Records of SIFT Flow for LMDBs keyed alike: image, semantic and geometric label."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
-from data_prep.labels import check_label, check_label_size, pixel_counts
+from data_prep.contents import Contents
+from data_prep.labels import VOID, check_label, check_label_size
 from data_prep.records import PairedLMDB, PairLoader, Record
 from data_prep.siftflow import GEOMETRIC_NAMES, SEMANTIC_NAMES, SIFTFlowFolder
 
@@ -17,12 +18,18 @@ __all__ = ["SIFTFlowLoader", "SIFTFlowRecords"]
 class SIFTFlowLoader(PairLoader):
     """Makes the records of SIFT Flow's images and both labels; ``images`` and ``labels`` as in PairLoader.
 
-    Pixels per class, in the manifest, are those of the semantic label.
+    The manifest counts the pixels per class of both labels, each with its database.
     """
 
     folder: SIFTFlowFolder
 
     databases: ClassVar[tuple[str, ...]] = ("image_lmdb", "sem_lmdb", "geo_lmdb")
+
+    @property
+    def contents(self) -> dict[str, Contents]:
+        """What each database holds."""
+        geometric = Contents("label", len(GEOMETRIC_NAMES), VOID)
+        return {"image_lmdb": Contents("image"), "sem_lmdb": self._labels, "geo_lmdb": geometric}
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -52,14 +59,8 @@ class SIFTFlowLoader(PairLoader):
             DataError: as ``SIFTFlowFolder.read_sample``.
         """
         pair, geometric, geometric_bytes = self.folder.read_sample(image_id)
-        datums = {
-            "image_lmdb": self._image(pair),
-            "sem_lmdb": self._label(pair),
-            "geo_lmdb": self._label(replace(pair, label=geometric)),
-        }
-        height, width = pair.label.shape
-        digest = self._digest(pair.image_bytes, pair.label_bytes, geometric_bytes)
-        return Record(datums, height, width, pixel_counts(pair.label)), digest
+        record = self._record(pair, {"sem_lmdb": pair.label, "geo_lmdb": geometric})
+        return record, self._digest(pair.image_bytes, pair.label_bytes, geometric_bytes)
 
 
 class SIFTFlowRecords:

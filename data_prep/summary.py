@@ -8,6 +8,7 @@ import click
 from tqdm import tqdm
 
 from data_prep.jobs import Fault
+from data_prep.labels import VOID
 from data_prep.prepare import SplitReport
 
 __all__ = ["progress_bars", "show_faults", "show_reports"]
@@ -39,32 +40,58 @@ def show_faults(title: str, faults: Sequence[Fault]) -> None:
         click.echo(f"... and {len(faults) - _MOST_SHOWN} more", err=True)
 
 
-def show_reports(reports: Sequence[SplitReport]) -> None:
-    """The faults and a table with a line for each list.
+def show_reports(reports: Sequence[SplitReport], more: Sequence[str] = ()) -> None:
+    """The faults, and a table with a line for each list or folder.
+
+    Args:
+        reports: what became of each.
+        more: lines to show after the table.
 
     Raises:
-        ClickException: there are faults.
+        ClickException: there are faults, or what was written is damaged.
     """
-    for report in reports:
-        show_faults(report.split, report.outcome.faults)
-    rows = [("list", "images", "published", "faults", "classes", "state", "folder")]
+    faults = 0
     for report in reports:
         outcome = report.outcome
-        values = [int(value) for value in outcome.manifest.get("pixels", {})]
-        rows.append(
-            (
-                report.split,
-                str(outcome.count),
-                "-" if report.published is None else str(report.published),
-                str(len(outcome.faults)),
-                str(sum(value != 255 for value in values)) if values else "-",
-                outcome.state,
-                str(outcome.folder),
-            )
-        )
+        own = [fault for fault in outcome.faults if fault.image_id not in report.shared_faults]
+        faults += len(own)
+        show_faults(report.split, own)
+        if outcome.report is not None:
+            click.echo(f"{report.split}: all {len(outcome.faults)} faults are listed in '{outcome.report}'", err=True)
+        if outcome.damage:
+            click.echo(f"{report.split}: {outcome.damage}", err=True)
+    _show_table([_HEAD, *(_row(report) for report in reports)])
+    for line in more:
+        click.echo(line)
+    damaged = sum(bool(report.outcome.damage) for report in reports)
+    said = []
+    if faults:
+        said.append(f"{faults} faulty samples; repair the files or shorten the lists, and run again")
+    if damaged:
+        said.append(f"{damaged} of {len(reports)} did not pass; see above")
+    if said:
+        raise click.ClickException("\n".join(said))
+
+
+_HEAD = ("list", "images", "published", "kept", "faults", "classes", "state", "folder")
+
+
+def _row(report: SplitReport) -> tuple[str, ...]:
+    outcome = report.outcome
+    values = [int(value) for value in outcome.manifest.get("pixels", {})]
+    return (
+        report.split,
+        str(outcome.count),
+        "-" if report.published is None else str(report.published),
+        str(outcome.kept),
+        str(len(outcome.faults)),
+        str(sum(value != VOID for value in values)) if values else "-",
+        outcome.state,
+        str(outcome.folder),
+    )
+
+
+def _show_table(rows: Sequence[tuple[str, ...]]) -> None:
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     for row in rows:
         click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
-    faults = sum(len(report.outcome.faults) for report in reports)
-    if faults:
-        raise click.ClickException(f"{faults} faulty samples; repair the files or shorten the lists, and run again")

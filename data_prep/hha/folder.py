@@ -2,12 +2,14 @@
 
 import hashlib
 import io
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
 from caffe_compat.errors import DataError
+from data_prep.contents import Contents
+from data_prep.file_writer import FileSet
 from data_prep.hha.camera import Camera, camera_for
 from data_prep.hha.depth_mat import decode_depth_mat
 from data_prep.hha.encoding import encode_hha
@@ -90,6 +92,12 @@ class HHAWriter:
     camera: Camera | None = None
     per_metre: float = 1000.0
 
+    def files(self) -> FileSet:
+        """What is written of each name."""
+        camera = "by size" if self.camera is None else asdict(self.camera)
+        settings = {"version": _VERSION, "camera": camera, "per_metre": self.per_metre}
+        return FileSet(self.out, self, _stem, {"hha": "{key}.png"}, {"hha": Contents("hha")}, settings)
+
     def __call__(self, name: str) -> str:
         """``written`` or ``kept``.
 
@@ -129,3 +137,7 @@ class HHAWriter:
     def _mark(self, *contents: bytes) -> str:
         parts = [repr((_VERSION, self.camera, self.per_metre)).encode(), *contents]
         return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()[:32]
+
+
+def _stem(name: str) -> str:
+    return Path(name).stem

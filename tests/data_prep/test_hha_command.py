@@ -21,6 +21,12 @@ def run(*arguments):
     return CliRunner().invoke(main, [str(one) for one in arguments])
 
 
+def written(output):
+    """How many images the summary says were written, and how many kept."""
+    row = next(line.split() for line in output.splitlines() if line.startswith("hha "))
+    return int(row[1]) - int(row[3]), int(row[3])
+
+
 def depth_mm(seed, shape=(60, 80)):
     random = np.random.RandomState(seed)
     rows = np.arange(shape[0])[:, None] / shape[0]
@@ -61,7 +67,8 @@ def test_as_a_module_on_the_real_picture(realdata, tmp_path):
         text=True,
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("1 HHA images written to '")
+    assert written(done.stdout) == (1, 0)
+    assert "hha: 100%" in done.stderr
     ours = np.array(Image.open(tmp_path / "out/img_5001.png")).astype(int)
     theirs = np.array(Image.open(recorded / "img_5001_hha.png"))
     assert (np.abs(ours - theirs) <= 1).mean((0, 1)).tolist() == [1, 1, pytest.approx(0.9977, abs=3e-4)]
@@ -71,7 +78,7 @@ def test_as_a_module_on_the_real_picture(realdata, tmp_path):
 def test_files_get_the_encoding_of_their_depth(depths, tmp_path, jobs):
     done = run(*arguments(tmp_path, "--jobs", jobs))
     assert done.exit_code == 0, done.output
-    assert "2 HHA images written to '" in done.output
+    assert written(done.stdout) == (2, 0)
     for seed, (depth, raw) in depths.items():
         image = Image.open(tmp_path / "out" / f"img_{seed}.png")
         assert image.mode == "RGB"
@@ -80,15 +87,15 @@ def test_files_get_the_encoding_of_their_depth(depths, tmp_path, jobs):
 
 def test_what_is_made_is_kept_unless_depth_or_settings_changed(depths, tmp_path):
     assert run(*arguments(tmp_path)).exit_code == 0
-    assert "0 HHA images written to" in run(*arguments(tmp_path)).output
+    assert written(run(*arguments(tmp_path)).stdout) == (0, 2)
     depth, raw = depths[1]
     write_png(tmp_path / "raw/img_1.png", np.where(depth > 2000, raw, 0).astype(np.uint16))
-    assert "1 HHA images written to" in run(*arguments(tmp_path)).output
+    assert written(run(*arguments(tmp_path)).stdout) == (1, 1)
     out = tmp_path / "out/img_2.png"
     out.write_bytes(out.read_bytes()[:-1])
-    assert "1 HHA images written to" in run(*arguments(tmp_path)).output
-    assert "2 HHA images written to" in run(*arguments(tmp_path, "--camera", "60,61,40,31")).output
-    assert "2 HHA images written to" in run(*arguments(tmp_path, "--per-metre", "2000")).output
+    assert written(run(*arguments(tmp_path)).stdout) == (1, 1)
+    assert written(run(*arguments(tmp_path, "--camera", "60,61,40,31")).stdout) == (2, 0)
+    assert written(run(*arguments(tmp_path, "--per-metre", "2000")).stdout) == (2, 0)
 
 
 def test_arrays_of_metres_and_a_depth_that_is_raw_itself(depths, tmp_path):
@@ -142,10 +149,14 @@ def test_faults_are_collected_and_strict_stops(depths, tmp_path):
         "img_7.npy' has shape (2, 2, 2) of float64; wanted H x W numbers",
         "img_8.npy' is damaged or no array of numbers",
         "img_9.png' is damaged or not an image",
-        "2 HHA images written to",
-        "8 faulty files; repair or remove them, and run again",
+        "8 faulty samples; repair the files or shorten the lists, and run again",
     ):
         assert message in done.output
+    assert written(done.stdout) == (2, 0)
+    report = (tmp_path / "out/faults.txt").read_text().splitlines()
+    assert [line.partition("img_")[2][0] for line in report] == list("03456789")
+    assert f"hha: all 8 faults are listed in '{tmp_path / 'out/faults.txt'}'" in done.stderr
+    assert not (tmp_path / "out/manifest.json").exists()
     strict = run(*arguments(tmp_path, "--strict"))
     assert strict.exit_code == 1
     assert "img_0.png'" in strict.output

@@ -15,7 +15,8 @@ from caffe_compat.proto.datum import datum_to_array, parse_datum
 from data_prep import lmdb_build
 from data_prep.images import encode_jpeg
 from data_prep.labels import decode_label, encode_label
-from data_prep.lmdb_writer import read_manifest, write_lmdbs
+from data_prep.lmdb_writer import write_lmdbs
+from data_prep.manifest import read_manifest
 from data_prep.records import PairedLMDB, PairLoader
 from data_prep.sbd import SBDFolder
 from data_prep.voc import VOCFolder, find_voc

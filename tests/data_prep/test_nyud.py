@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from data_prep import layers
 from data_prep.cli import main
 from data_prep.hha import CAMERAS, encode_hha
 from data_prep.layers_nyud import MEAN_BGR, MEAN_HHA
+from data_prep.nyud_mat import LabeledMat
 
 ROOT = Path(__file__).resolve().parents[2]
 CROP = np.s_[45:470, 40:600]
@@ -62,7 +64,7 @@ def test_the_lists_are_those_of_the_splits_under_fcns_names(made):
     assert (made / "test.txt").read_text() == "5002\n"
     assert (made / "classes.txt").read_text().splitlines()[:2] == ["class 1", "class 2"]
     manifest = json.loads((made / "nyud_trainval/manifest.json").read_text())
-    assert manifest["databases"] == ["image_lmdb", "depth_lmdb", "hha_lmdb", "label_lmdb"]
+    assert list(manifest["databases"]) == ["image_lmdb", "depth_lmdb", "hha_lmdb", "label_lmdb"]
     assert manifest["settings"]["hha_channels"] == "disparity, height, angle"
     assert manifest["count"] == 3
 
@@ -179,6 +181,22 @@ def test_a_killed_run_goes_on_where_it_stopped(nyud_source, made, tmp_path):
         assert (out / path.relative_to(made)).read_bytes() == path.read_bytes()
     a, b = (LMDBReader(one / "nyud_trainval/hha_lmdb") for one in (made, out))
     assert [(key, a.get(key)) for key in a.keys()] == [(key, b.get(key)) for key in b.keys()]
+
+
+def test_no_more_than_a_frame_is_read_at_once(huge_source):
+    """Of arrays of 1,449 frames (5.8 GB); what HDF5 itself keeps are its chunk caches, 1 MB to an array."""
+    mat = LabeledMat(huge_source / "nyu_depth_v2_labeled.mat")
+    assert mat.count == 1449
+    frame_bytes = 480 * 640 * (3 + 4 + 4 + 2)
+    tracemalloc.start()
+    try:
+        for image_id in ("5001", "6449"):
+            tracemalloc.reset_peak()
+            before = tracemalloc.get_traced_memory()[0]
+            mat.read(image_id)
+            assert frame_bytes <= tracemalloc.get_traced_memory()[1] - before < 1.1 * frame_bytes
+    finally:
+        tracemalloc.stop()
 
 
 def test_memory_stays_small_with_a_file_of_the_published_size(huge_source, tmp_path):

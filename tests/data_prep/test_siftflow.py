@@ -98,7 +98,7 @@ def test_the_verb_makes_three_databases_keyed_alike(drawn, tmp_path):
     done = run("--source", tmp_path, "--out", tmp_path / "out", "--jobs", "2")
     assert done.exit_code == 0, done.output
     assert [line.split()[:3] for line in done.stdout.splitlines()[-2:]] == [
-        ["trainval", "5", "-"],
+        ["trainval", "5", "2486"],
         ["test", "2", "200"],
     ]
     assert read_list(tmp_path / "out/lists/siftflow_trainval.txt") == TRAIN

@@ -1,0 +1,77 @@
+"""Reading again every file of a finished folder of files."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from caffe_compat.errors import DataError
+from data_prep.contents import Contents, facts_differ
+from data_prep.file_writer import check_sizes, file_facts, files_manifest
+from data_prep.jobs import Fault, run_ordered
+from data_prep.manifest import first_difference, read_samples
+
+__all__ = ["verify_files"]
+
+
+def verify_files(
+    folder: Path, manifest: dict[str, Any], jobs: int = 1, progress: Callable[[int], Any] = lambda done: None
+) -> int:
+    """Hold everything in a finished folder against its manifest.
+
+    First the journal and the manifest against each other, then file by file: that it can be decoded, its shape and
+    values, the equal size of a sample's files, and its checksum.
+
+    Args:
+        folder: as ``write_files`` leaves it.
+        manifest: its manifest, of the present format.
+        jobs: processes.
+        progress: told 1 after each sample.
+
+    Returns:
+        The number of samples.
+
+    Raises:
+        DataError: the first fault, with its file and key.
+    """
+    try:
+        contents = {kind: Contents.from_json(held) for kind, held in manifest["files"].items()}
+        patterns = {kind: str(held["path"]) for kind, held in manifest["files"].items()}
+    except (DataError, KeyError, AttributeError) as error:
+        raise DataError(f"'{folder / 'manifest.json'}' is damaged ({error})") from error
+    journal = read_samples(folder / "samples.jsonl")
+    rows = {key: journal[key] for key in sorted(journal)}
+    try:
+        made = files_manifest(list(rows.values()), contents, patterns)
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+        raise DataError(f"'{folder / 'samples.jsonl'}' has a damaged line ({error!r})") from error
+    difference = first_difference(made, manifest)
+    if difference is not None:
+        raise DataError(f"'{folder}': {difference}")
+    check = _Check(folder, contents, patterns)
+    for (_, key), result in run_ordered(check, list(enumerate(rows)), jobs):
+        if isinstance(result, Fault):
+            raise DataError(f"key {key}: {result.message}")
+        for kind, facts in result.items():
+            difference = facts_differ(facts, rows[key]["files"][kind])
+            if difference is not None:
+                raise DataError(f"key {key}: '{check.path(kind, key)}': {difference}")
+        progress(1)
+    return len(rows)
+
+
+@dataclass(frozen=True)
+class _Check:
+    """Reads a key's files and gives their measures."""
+
+    folder: Path
+    contents: dict[str, Contents]
+    patterns: dict[str, str]
+
+    def path(self, kind: str, key: str) -> Path:
+        return self.folder / self.patterns[kind].replace("{key}", key)
+
+    def __call__(self, key: str) -> dict[str, dict[str, Any]]:
+        facts = {kind: file_facts(held, self.path(kind, key)) for kind, held in self.contents.items()}
+        check_sizes({str(self.path(kind, key)): one for kind, one in facts.items()})
+        return facts

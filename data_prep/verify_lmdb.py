@@ -1,0 +1,164 @@
+"""Reading again every record of a finished folder of databases."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from caffe_compat.errors import DataError
+from caffe_compat.layer.data.lmdb_source import LMDBReader
+from caffe_compat.proto.datum import datum_to_array, parse_datum
+from data_prep.contents import Contents, check_values, facts_differ, measure, measure_bytes
+from data_prep.jobs import Fault, run_ordered
+from data_prep.labels import decode_label
+from data_prep.lists import list_digest, read_list
+from data_prep.lmdb_build import manifest_of
+from data_prep.manifest import first_difference, read_samples
+from data_prep.png_files import decode_depth
+from data_prep.records import record_key
+
+__all__ = ["verify_lmdbs"]
+
+
+def verify_lmdbs(
+    folder: Path, manifest: dict[str, Any], jobs: int = 1, progress: Callable[[int], Any] = lambda done: None
+) -> int:
+    """Hold everything in a finished folder against its manifest.
+
+    First the list, the journal and the manifest against each other, then the keys of every database, then record by
+    record: that it is a Datum and can be decoded, its shape, channels and values, the equal size of what has the same
+    key, and its checksum.
+
+    Args:
+        folder: as ``write_lmdbs`` leaves it.
+        manifest: its manifest, of the present format.
+        jobs: processes.
+        progress: told 1 after each sample.
+
+    Returns:
+        The number of samples.
+
+    Raises:
+        DataError: the first fault, with its database and key.
+    """
+    contents = {name: _contents(folder, name, held) for name, held in manifest["databases"].items()}
+    rows = _rows(folder, manifest, contents)
+    for name in contents:
+        _check_keys(folder / name, list(rows))
+    check = _Check(folder, contents)
+    for (_, key), result in run_ordered(check, list(enumerate(rows)), jobs):
+        if isinstance(result, Fault):
+            raise DataError(result.message)
+        for name, facts in result.items():
+            difference = facts_differ(facts, rows[key]["databases"][name])
+            if difference is not None:
+                raise DataError(f"'{folder / name}', key {key}: {difference}")
+        progress(1)
+    return len(rows)
+
+
+def _contents(folder: Path, name: str, held: dict[str, Any]) -> Contents:
+    try:
+        return Contents.from_json(held)
+    except DataError as error:
+        raise DataError(f"'{folder / 'manifest.json'}': {name} {error}") from None
+
+
+def _rows(folder: Path, manifest: dict[str, Any], contents: dict[str, Contents]) -> dict[str, dict[str, Any]]:
+    """The journal's rows by key in the list's order, after list, journal and manifest were found to agree."""
+    ids = read_list(folder / "list.txt")
+    if list_digest(ids) != manifest.get("list_sha256"):
+        raise DataError(f"'{folder / 'list.txt'}' ({len(ids)} ids) is not the list that manifest.json was made of")
+    journal = read_samples(folder / "samples.jsonl")
+    keys = [record_key(i, one).decode() for i, one in enumerate(ids)]
+    for key in keys:
+        if key not in journal:
+            raise DataError(f"'{folder / 'samples.jsonl'}' has no line of key {key}")
+    rows = {key: journal[key] for key in keys}
+    try:
+        made = manifest_of(list(rows.values()), ids, contents, manifest.get("settings", {}))
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+        raise DataError(f"'{folder / 'samples.jsonl'}' has a damaged line ({error!r})") from error
+    difference = first_difference(made, manifest)
+    if difference is not None:
+        raise DataError(f"'{folder}': {difference}")
+    return rows
+
+
+def _check_keys(database: Path, wanted: list[str]) -> None:
+    reader = LMDBReader(database)
+    try:
+        for found, key in zip_longest(reader.keys(), (key.encode() for key in wanted)):
+            if found == key:
+                continue
+            if found is None or (key is not None and key < found):
+                raise DataError(f"'{database}' lacks key {_shown(key)}")
+            raise DataError(f"'{database}' holds key {_shown(found)}, which is not in the list")
+    finally:
+        reader.close()
+
+
+def _shown(key: bytes | None) -> str:
+    return (key or b"").decode("utf-8", "backslashreplace")
+
+
+@dataclass(frozen=True)
+class _Check:
+    """Reads a key's records in all databases and gives their measures."""
+
+    folder: Path
+    contents: dict[str, Contents]
+
+    def __call__(self, key: str) -> dict[str, dict[str, Any]]:
+        facts = {}
+        first: tuple[str, tuple[int, ...]] | None = None
+        for name, held in self.contents.items():
+            path = self.folder / name
+            title = f"{path}, key {key}"
+            data = _value(path, key)
+            values, encoded = _decoded(held, data, title)
+            check_values(held, values, title)
+            size = values.shape[1:]
+            if first is not None and size != first[1]:
+                raise DataError(
+                    f"{held.holds} '{title}' is {size[1]} x {size[0]} pixels (width x height) but {first[0]} of the "
+                    f"same key is {first[1][1]} x {first[1][0]}"
+                )
+            first = first or (name, size)
+            facts[name] = {**measure_bytes(data), "encoded": encoded, **measure(held, values)}
+        return facts
+
+
+def _value(path: Path, key: str) -> bytes:
+    try:
+        data = _reader(path).get(key.encode())
+    except DataError as error:
+        raise DataError(f"'{path}', key {key}: {error}") from error
+    if data is None:
+        raise DataError(f"'{path}' lacks key {key}")
+    return data
+
+
+@lru_cache(maxsize=8)
+def _opened(path: Path, stamp: tuple[int, int, int]) -> LMDBReader:
+    return LMDBReader(path)
+
+
+def _reader(path: Path) -> LMDBReader:
+    """The open database, one to a process; opened again where the file is another."""
+    status = (path / "data.mdb").stat()
+    return _opened(path, (status.st_ino, status.st_mtime_ns, status.st_size))
+
+
+def _decoded(held: Contents, data: bytes, title: str) -> tuple[np.ndarray, bool]:
+    """C x H x W, and whether it was encoded."""
+    datum = parse_datum(data, f"'{title}'")
+    if datum.encoded and held.holds == "label":
+        return decode_label(datum.data, title)[np.newaxis], True
+    if datum.encoded and held.holds in ("depth", "raw depth"):
+        return decode_depth(datum.data, title)[np.newaxis], True
+    return datum_to_array(datum, source=f"{held.holds} '{title}'"), datum.encoded
