@@ -49,10 +49,11 @@ def run_ordered(work: Callable[[str], T], samples: Sequence[Sample], jobs: int) 
             yield sample, _attempt(work, sample[1])
         return
     waiting: deque[tuple[Sample, Future[T | Fault]]] = deque()
-    pool = ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn"))
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(min(jobs, len(samples)), context, initializer=_take, initargs=(work,))
     try:
         for sample in samples:
-            waiting.append((sample, pool.submit(_attempt, work, sample[1])))
+            waiting.append((sample, pool.submit(_attempt_taken, sample[1])))
             if len(waiting) >= jobs * _AHEAD:
                 first, future = waiting.popleft()
                 yield first, future.result()
@@ -101,3 +102,16 @@ def _attempt(work: Callable[[str], T], image_id: str) -> T | Fault:
         return work(image_id)
     except DataError as error:
         return Fault(image_id, str(error))
+
+
+_taken: Callable[[str], Any]
+
+
+def _take(work: Callable[[str], Any]) -> None:
+    """Keep the work in a process that has just been started, so that it is sent there once."""
+    global _taken
+    _taken = work
+
+
+def _attempt_taken(image_id: str) -> Any:
+    return _attempt(_taken, image_id)
