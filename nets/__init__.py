@@ -8,6 +8,7 @@
 ``classifiers`` the classification nets that FCNs start from
 ``trunks``     the convolutionalised classification nets up to their last features; ``googlenet`` has GoogLeNet's
 ``heads``      scores, upsampling, skip fusion, loss
+``loss_options`` sampling and balancing of the loss, interpolation that learns; their layers are in ``loss_layers``
 ``sources``    what feeds a net: a Python data layer, LMDBs, or plain inputs
 ``surgery``    moving weights between nets; bilinear interpolation weights
 ``geometry``   strides, sizes, receptive fields and depth from a message; ``size`` counts weights

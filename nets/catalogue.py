@@ -13,6 +13,7 @@ from functools import partial
 from caffe_compat.errors import NetError
 from caffe_compat.proto.caffe_pb2 import NetParameter
 from nets import nyud, siftflow, unreleased, voc
+from nets.loss_options import LossOptions, with_options
 from nets.sources import InputData, PythonData, Source
 
 __all__ = ["DEPLOY_FILE", "MODELS", "Image", "Model", "Task", "lookup"]
@@ -234,6 +235,11 @@ _CONTEXT_FCN8S = replace(
     test_source=_context_source("val"),
 )
 
+_VOC_FCN32S_NORMALIZED = partial(voc.fcn32s, normalize=True)
+_BACKGROUND_AS_ALL_ELSE = (2 / 3, *[2.0] * (voc.VOC_CLASSES - 1))
+"""Class weights for VOC, where about 3/4 of the pixels are background (CVPR 2015, section 4.3): background and all
+other classes together come to equal parts, and a pixel's weight is 1 in the mean."""
+
 MODELS: dict[str, Model] = {
     model.name: model
     for model in (
@@ -254,7 +260,7 @@ MODELS: dict[str, Model] = {
         _CONTEXT_FCN8S,
         # never released
         replace(_VOC_FCN8S, name="voc-fcn32s-fixed", build=unreleased.fcn32s_fixed, stride=32),
-        replace(_VOC_FCN8S, name="voc-fcn32s-accumulated", build=partial(voc.fcn32s, normalize=True), stride=32),
+        replace(_VOC_FCN8S, name="voc-fcn32s-accumulated", build=_VOC_FCN32S_NORMALIZED, stride=32),
         replace(_VOC_FCN8S, name="voc-fcn32s-online", build=voc.fcn32s, stride=32),
         replace(_VOC_FCN8S, name="voc-fcn-pool5", build=unreleased.fcn_pool5, stride=32),
         replace(_VOC_FCN8S, name="voc-fcn-pool4", build=unreleased.fcn_pool4, stride=16),
@@ -262,6 +268,19 @@ MODELS: dict[str, Model] = {
         replace(_VOC_FCN8S, name="voc-fcn-googlenet", build=unreleased.fcn_googlenet, stride=32),
         _nyud("nyud-fcn16s-color-hha", nyud.color_hha_16s, 16, "color", "hha"),
         replace(_VOC_FCN8S, name="voc-fcn8s-vgg19", build=unreleased.fcn8s_vgg19),
+        replace(
+            _VOC_FCN8S,
+            name="voc-fcn32s-sampled",
+            build=with_options(_VOC_FCN32S_NORMALIZED, LossOptions(keep=0.25, cell_px=32)),
+            stride=32,
+        ),
+        replace(
+            _VOC_FCN8S,
+            name="voc-fcn32s-balanced",
+            build=with_options(_VOC_FCN32S_NORMALIZED, LossOptions(class_weights=_BACKGROUND_AS_ALL_ELSE)),
+            stride=32,
+        ),
+        replace(_VOC_FCN8S, name="voc-fcn8s-learned", build=with_options(voc.fcn8s, LossOptions(learned="inner"))),
     )
 }
 """All models, those of the release first."""

@@ -1,13 +1,13 @@
-"""The published figures, in parts of 1: what a score is printed beside, and what the tests hold the nets against.
+"""The published figures, in parts of 1, with source and tolerance: the one table that scores are held against.
 
-P's figures (see SOURCES) are as commonly cited and were not read again: expected values, not asserted truth.
+P's figures and table numbers (see SOURCES) are as commonly cited and were not read again: expected values, not asserted
+truth.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from caffe_compat.errors import SolverError
-from solvers.metrics import Scores
+from data_prep.lists import PUBLISHED_SIZES
 
 __all__ = [
     "ALL_BACKGROUND",
@@ -15,15 +15,17 @@ __all__ = [
     "LOSSES",
     "OTHERS",
     "PUBLISHED",
+    "RELEASED_WEIGHTS",
     "RETRAINED",
     "SEG11VALID_PIXELS",
     "SOURCES",
+    "SPLIT_IMAGES",
     "TABLE_1",
     "VGG_MILLIONS",
+    "VOC12VAL_PIXELS",
     "Architecture",
+    "Demo",
     "Row",
-    "judge",
-    "misses",
 ]
 
 SOURCES = {
@@ -31,6 +33,7 @@ SOURCES = {
     "W": "released weights, scored again by others",
     "C": "CVPR 2015 paper",
     "P": "PAMI 2016 paper, as commonly cited",
+    "L": "label files alone",
 }
 
 
@@ -41,9 +44,10 @@ class Row:
     Args:
         source: a key of SOURCES.
         pixel_accuracy: and the other three as in solvers.metrics.
-        tolerance: how far from each figure converted released weights may score; None where the row is not for them.
+        tolerance: how far from each figure a score of the weights that it was measured with may lie.
         split: what it was measured on; ``seg11valid`` has 736 images.
         task: for nets with several, the one that it is of.
+        table: which table of the source.
     """
 
     source: str
@@ -51,92 +55,127 @@ class Row:
     mean_accuracy: float | None = None
     mean_iu: float | None = None
     fw_iu: float | None = None
-    tolerance: float | None = None
+    tolerance: float = 0.001  # in per cent 0.1: 0.05 as below, and 0.05 for figures that are rounded to 0.1
     split: str = "seg11valid"
     task: str = ""
+    table: str = ""
 
 
-_CONVERTED = 0.0005  # 0.05 in per cent
+_CONVERTED = 0.0005  # in per cent 0.05: converted weights, pictures of another JPEG decoder
+_EXACT = 1e-10  # counts of label pixels, to every published digit
 _NYUD, _SIFT, _CONTEXT = "NYUDv2 test", "SIFT Flow test", "PASCAL-Context val"
+
+SPLIT_IMAGES: Mapping[str, int] = {
+    "seg11valid": PUBLISHED_SIZES["voc2011", "seg11valid"],
+    "VOC2012 val": PUBLISHED_SIZES["voc2012", "val"],
+    _NYUD: PUBLISHED_SIZES["nyud", "test"],
+    _SIFT: PUBLISHED_SIZES["siftflow", "test"],  # in the list; two of them do not count
+    _CONTEXT: PUBLISHED_SIZES["pascalcontext", "val"],
+}
+"""Images in the lists that rows are of. A score of fewer is held against no row."""
 
 PUBLISHED: dict[str, tuple[Row, ...]] = {
     "voc-fcn32s": (
         Row("R", mean_iu=0.636),
         Row("W", 0.90481, 0.76482, 0.63626, 0.83458, _CONVERTED),
-        Row("C", 0.891, 0.733, 0.594, 0.814),
-        Row("P", 0.905, 0.765, 0.636, 0.835),
+        Row("C", 0.891, 0.733, 0.594, 0.814, table="2"),
+        Row("P", 0.905, 0.765, 0.636, 0.835, table="3"),
     ),
     "voc-fcn16s": (
         Row("R", mean_iu=0.650),
         Row("W", 0.90997, 0.78071, 0.65005, 0.84261, _CONVERTED),
-        Row("C", 0.900, 0.757, 0.624, 0.830),
-        Row("P", 0.910, 0.781, 0.650, 0.843),
+        Row("C", 0.900, 0.757, 0.624, 0.830, table="2"),
+        Row("P", 0.910, 0.781, 0.650, 0.843, table="3"),
     ),
     "voc-fcn8s": (
         Row("R", mean_iu=0.655),
         Row("R", mean_iu=0.672, split="VOC2012 test"),
         Row("W", 0.91221, 0.77615, 0.65513, 0.84545, _CONVERTED),
-        Row("C", 0.903, 0.759, 0.627, 0.832),
-        Row("C", mean_iu=0.627, split="VOC2011 test"),
-        Row("C", mean_iu=0.622, split="VOC2012 test"),
-        Row("P", 0.912, 0.776, 0.655, 0.845),
-        Row("P", mean_iu=0.675, split="VOC2011 test"),
-        Row("P", mean_iu=0.672, split="VOC2012 test"),
+        Row("C", 0.903, 0.759, 0.627, 0.832, table="2"),
+        Row("C", mean_iu=0.627, split="VOC2011 test", table="3"),
+        Row("C", mean_iu=0.622, split="VOC2012 test", table="3"),
+        Row("P", 0.912, 0.776, 0.655, 0.845, table="3"),
+        Row("P", mean_iu=0.675, split="VOC2011 test", table="4"),
+        Row("P", mean_iu=0.672, split="VOC2012 test", table="4"),
     ),
     "voc-fcn8s-atonce": (
         Row("R", mean_iu=0.654),
         Row("W", 0.91129, 0.78498, 0.65400, 0.84433, _CONVERTED),
-        Row("P", 0.911, 0.785, 0.654, 0.844),
+        Row("P", 0.911, 0.785, 0.654, 0.844, table="3"),
     ),
-    "voc-fcn-alexnet": (Row("R", mean_iu=0.480), Row("C", mean_iu=0.398)),
+    "voc-fcn-alexnet": (Row("R", mean_iu=0.480), Row("C", mean_iu=0.398, table="1")),
     "nyud-fcn32s-color": (
-        Row("C", 0.600, 0.422, 0.292, 0.439, split=_NYUD),
-        Row("P", 0.618, 0.447, 0.316, 0.460, split=_NYUD),
+        Row("C", 0.600, 0.422, 0.292, 0.439, split=_NYUD, table="4"),
+        Row("P", 0.618, 0.447, 0.316, 0.460, split=_NYUD, table="5"),
     ),
     "nyud-fcn32s-color-d": (
-        Row("C", 0.615, 0.424, 0.305, 0.455, split=_NYUD),
-        Row("P", 0.621, 0.448, 0.317, 0.463, split=_NYUD),
+        Row("C", 0.615, 0.424, 0.305, 0.455, split=_NYUD, table="4"),
+        Row("P", 0.621, 0.448, 0.317, 0.463, split=_NYUD, table="5"),
     ),
     "nyud-fcn32s-hha": (
-        Row("C", 0.571, 0.352, 0.242, 0.404, split=_NYUD),
-        Row("P", 0.583, 0.357, 0.252, 0.417, split=_NYUD),
+        Row("C", 0.571, 0.352, 0.242, 0.404, split=_NYUD, table="4"),
+        Row("P", 0.583, 0.357, 0.252, 0.417, split=_NYUD, table="5"),
     ),
     "nyud-fcn32s-color-hha": (
-        Row("C", 0.643, 0.449, 0.328, 0.480, split=_NYUD),
-        Row("P", 0.653, 0.440, 0.333, 0.486, split=_NYUD),
+        Row("C", 0.643, 0.449, 0.328, 0.480, split=_NYUD, table="4"),
+        Row("P", 0.653, 0.440, 0.333, 0.486, split=_NYUD, table="5"),
     ),
     "siftflow-fcn32s": (),
     "siftflow-fcn16s": (
-        Row("C", 0.852, 0.517, 0.395, 0.761, split=_SIFT, task="semantic"),
-        Row("C", 0.943, split=_SIFT, task="geometric"),
+        Row("C", 0.852, 0.517, 0.395, 0.761, split=_SIFT, task="semantic", table="5"),
+        Row("C", 0.943, split=_SIFT, task="geometric", table="5"),
     ),
     "siftflow-fcn8s": (
-        Row("P", 0.859, 0.539, 0.412, 0.772, split=_SIFT, task="semantic"),
-        Row("P", 0.946, split=_SIFT, task="geometric"),
+        Row("P", 0.859, 0.539, 0.412, 0.772, split=_SIFT, task="semantic", table="6"),
+        Row("P", 0.946, split=_SIFT, task="geometric", table="6"),
     ),
     "pascalcontext-fcn32s": (
-        Row("C", mean_iu=0.318, split=_CONTEXT),
-        Row("P", 0.655, 0.491, 0.367, 0.509, split=_CONTEXT),
+        Row("C", mean_iu=0.318, split=_CONTEXT, table="6"),
+        Row("P", 0.655, 0.491, 0.367, 0.509, split=_CONTEXT, table="7"),
     ),
     "pascalcontext-fcn16s": (
-        Row("C", mean_iu=0.348, split=_CONTEXT),
-        Row("P", 0.669, 0.513, 0.384, 0.523, split=_CONTEXT),
+        Row("C", mean_iu=0.348, split=_CONTEXT, table="6"),
+        Row("P", 0.669, 0.513, 0.384, 0.523, split=_CONTEXT, table="7"),
     ),
     "pascalcontext-fcn8s": (
-        Row("C", mean_iu=0.351, split=_CONTEXT),
-        Row("P", 0.675, 0.523, 0.391, 0.530, split=_CONTEXT),
+        Row("C", mean_iu=0.351, split=_CONTEXT, table="6"),
+        Row("P", 0.675, 0.523, 0.391, 0.530, split=_CONTEXT, table="7"),
     ),
-    "voc-fcn32s-fixed": (Row("C", 0.830, 0.597, 0.454, 0.720), Row("P", 0.829, 0.646, 0.466, 0.723)),
-    "voc-fcn-pool5": (Row("P", 0.874, 0.605, 0.500, 0.785),),
-    "voc-fcn-pool4": (Row("P", 0.787, 0.317, 0.224, 0.670),),
-    "voc-fcn-pool3": (Row("P", 0.709, 0.137, 0.092, 0.576),),
-    "voc-fcn32s-accumulated": (Row("C", mean_iu=0.560), Row("P", 0.860, 0.665, 0.519, 0.765)),
-    "voc-fcn32s-online": (Row("P", 0.893, 0.762, 0.607, 0.818),),
-    "voc-fcn-googlenet": (Row("C", mean_iu=0.425),),
-    "nyud-fcn16s-color-hha": (Row("C", 0.654, 0.461, 0.340, 0.495, split=_NYUD),),
+    "voc-fcn32s-fixed": (
+        Row("C", 0.830, 0.597, 0.454, 0.720, table="2"),
+        Row("P", 0.829, 0.646, 0.466, 0.723, table="3"),
+    ),
+    "voc-fcn-pool5": (Row("P", 0.874, 0.605, 0.500, 0.785, table="3"),),
+    "voc-fcn-pool4": (Row("P", 0.787, 0.317, 0.224, 0.670, table="3"),),
+    "voc-fcn-pool3": (Row("P", 0.709, 0.137, 0.092, 0.576, table="3"),),
+    "voc-fcn32s-accumulated": (Row("C", mean_iu=0.560, table="1"), Row("P", 0.860, 0.665, 0.519, 0.765, table="2")),
+    "voc-fcn32s-online": (Row("P", 0.893, 0.762, 0.607, 0.818, table="2"),),
+    "voc-fcn-googlenet": (Row("C", mean_iu=0.425, table="1"),),
+    "nyud-fcn16s-color-hha": (Row("C", 0.654, 0.461, 0.340, 0.495, split=_NYUD, table="4"),),
     "voc-fcn8s-vgg19": (),
+    "voc-fcn32s-sampled": (),
+    "voc-fcn32s-balanced": (),
+    "voc-fcn8s-learned": (),
 }
-"""By model, those of the release first. FCN-VGG16 of Table 1 (C, mean IU 56.0) is voc-fcn32s-accumulated."""
+"""By model, those of the release first. FCN-VGG16 of Table 1 (C, mean IU 56.0) is voc-fcn32s-accumulated; the "heavy"
+training of P's table 2 is voc-fcn32s. PASCAL-Context is in the appendix of C's arXiv form."""
+
+RELEASED_WEIGHTS: Mapping[str, str] = {
+    "voc-fcn32s": "fcn32s-heavy-pascal.caffemodel",
+    "voc-fcn16s": "fcn16s-heavy-pascal.caffemodel",
+    "voc-fcn8s": "fcn8s-heavy-pascal.caffemodel",
+    "voc-fcn8s-atonce": "fcn8s-atonce-pascal.caffemodel",
+    "voc-fcn-alexnet": "fcn-alexnet-pascal.caffemodel",
+    **{
+        model: f"{model}-heavy.caffemodel"
+        for model in (
+            *("nyud-fcn32s-color", "nyud-fcn32s-hha", "nyud-fcn32s-color-hha"),
+            *("siftflow-fcn32s", "siftflow-fcn16s", "siftflow-fcn8s"),
+            *("pascalcontext-fcn32s", "pascalcontext-fcn16s", "pascalcontext-fcn8s"),
+        )
+    },
+}
+"""File names of the released weights; those of nyud-fcn32s-color-d never were."""
 
 RETRAINED: Mapping[str, tuple[float, float]] = {
     "voc-fcn32s": (0.623, 0.638),
@@ -176,8 +215,10 @@ VGG_MILLIONS: Mapping[str, int] = {"A": 133, "A-LRN": 133, "B": 133, "C": 134, "
 """Millions of parameters of the classifiers: Table 2 of Simonyan and Zisserman, 2015."""
 
 ALL_BACKGROUND: Mapping[str, Row] = {
-    "VOC2012 val": Row("R", 0.733180213097, 0.047619047619, 0.0349133434808, 0.537553224877, split="VOC2012 val"),
-    "seg11valid": Row("R", 0.728528704731, 1 / 21, 0.0346918430824, 0.530754073617),
+    "VOC2012 val": Row(
+        "L", 0.733180213097, 0.047619047619, 0.0349133434808, 0.537553224877, _EXACT, split="VOC2012 val"
+    ),
+    "seg11valid": Row("L", 0.728528704731, 1 / 21, 0.0346918430824, 0.530754073617, _EXACT),
 }
 """A prediction of background everywhere; the first as the released score.py logged it, the second from the labels."""
 
@@ -187,74 +228,47 @@ SEG11VALID_PIXELS: tuple[int, ...] = (
 )
 """True pixels of each class in the labels of seg11valid; 7,051,801 more are void."""
 
-DEMO_LABEL: Mapping[int, float] = {0: 0.777294, 2: 0.662082, 15: 0.719470}
-"""IU of the released demo's output against its label, by class; the pixel accuracy is 0.842514."""
+VOC12VAL_PIXELS: tuple[int, ...] = (
+    *(179546198, 1923813, 812837, 2151885, 1348653, 1921777, 4320752, 3593454, 5720951, 2114193, 2966844),
+    *(2864750, 5034389, 2641937, 2587440, 12999623, 1234562, 1932805, 3479235, 3919005, 1771754),
+)
+"""The same of VOC2012's val; 14,232,845 more are void."""
+
+
+@dataclass(frozen=True)
+class Demo:
+    """The released demo's output, held against its label.
+
+    Args:
+        pixel_accuracy: of the pixels that are not void.
+        class_iu: IU by class, of those in the label.
+        tolerance: of each figure.
+    """
+
+    pixel_accuracy: float
+    class_iu: Mapping[int, float]
+    tolerance: float
+
+
+DEMO_LABEL = Demo(0.842514, {0: 0.777294, 2: 0.662082, 15: 0.719470}, 1e-6)
+"""demo/output.png of the release, in VOC's colours, against demo/label.png."""
 
 LOSSES: Mapping[str, float] = {"-log(FLT_MIN)": 87.3365, "log(21)": 3.0445}
 """Losses in public logs: where the probability is 0, and at a uniform start, normalised."""
 
 OTHERS: Mapping[str, tuple[Row, ...]] = {
-    "R-CNN": (Row("C", mean_iu=0.479, split="VOC2011 test"),),
-    "SDS": (Row("C", mean_iu=0.526, split="VOC2011 test"), Row("C", mean_iu=0.516, split="VOC2012 test")),
-    "Gupta et al.": (Row("C", 0.603, None, 0.286, 0.470, split=_NYUD),),
-    "Liu et al.": (Row("C", 0.767, split=_SIFT, task="semantic"),),
-    "Tighe et al. 2010": (Row("C", 0.908, split=_SIFT, task="geometric"),),
-    "Tighe et al. 1": (Row("C", 0.756, 0.411, split=_SIFT, task="semantic"),),
-    "Tighe et al. 2": (Row("C", 0.786, 0.392, split=_SIFT, task="semantic"),),
-    "Farabet et al. 1": (Row("C", 0.723, 0.508, split=_SIFT, task="semantic"),),
-    "Farabet et al. 2": (Row("C", 0.785, 0.296, split=_SIFT, task="semantic"),),
-    "Pinheiro et al.": (Row("C", 0.777, 0.298, split=_SIFT, task="semantic"),),
+    "R-CNN": (Row("C", mean_iu=0.479, split="VOC2011 test", table="3"),),
+    "SDS": (
+        Row("C", mean_iu=0.526, split="VOC2011 test", table="3"),
+        Row("C", mean_iu=0.516, split="VOC2012 test", table="3"),
+    ),
+    "Gupta et al.": (Row("C", 0.603, None, 0.286, 0.470, split=_NYUD, table="4"),),
+    "Liu et al.": (Row("C", 0.767, split=_SIFT, task="semantic", table="5"),),
+    "Tighe et al. 2010": (Row("C", 0.908, split=_SIFT, task="geometric", table="5"),),
+    "Tighe et al. 1": (Row("C", 0.756, 0.411, split=_SIFT, task="semantic", table="5"),),
+    "Tighe et al. 2": (Row("C", 0.786, 0.392, split=_SIFT, task="semantic", table="5"),),
+    "Farabet et al. 1": (Row("C", 0.723, 0.508, split=_SIFT, task="semantic", table="5"),),
+    "Farabet et al. 2": (Row("C", 0.785, 0.296, split=_SIFT, task="semantic", table="5"),),
+    "Pinheiro et al.": (Row("C", 0.777, 0.298, split=_SIFT, task="semantic", table="5"),),
 }
 """Other methods in the paper's tables, for reference."""
-
-_FIGURES = {
-    "pixel_accuracy": "pixel accuracy",
-    "mean_accuracy": "mean accuracy",
-    "mean_iu": "mean IU",
-    "fw_iu": "frequency-weighted IU",
-}
-
-
-def misses(measured: Scores, row: Row) -> list[str]:
-    """Where a score lies outside a row's tolerance, in words; empty if nowhere, or if the row has no tolerance.
-
-    Args:
-        measured: the score.
-        row: the published figures.
-    """
-    if row.tolerance is None:
-        return []
-    found = []
-    for name, words in _FIGURES.items():
-        wanted, got = getattr(row, name), getattr(measured, name)
-        if wanted is not None and not abs(got - wanted) <= row.tolerance:
-            found.append(
-                f"{words} {100 * got:.3f} is not within {100 * row.tolerance:g} of the published "
-                f"{100 * wanted:.3f} ({row.source})"
-            )
-    return found
-
-
-def judge(model: str, measured: Scores) -> str:
-    """Hold a score on the whole of a model's test split against what was published.
-
-    It agrees if it lies within a row's tolerance, as converted released weights do, or within what others have come to
-    by training.
-
-    Returns:
-        One line that says with what it agrees, or that nothing published has a tolerance.
-
-    Raises:
-        SolverError: it agrees with neither.
-    """
-    rows = [row for row in PUBLISHED[model] if row.tolerance is not None]
-    for row in rows:
-        if not misses(measured, row):
-            return f"agrees with {row.source} ({SOURCES[row.source]}) within {100 * (row.tolerance or 0):g}"
-    lowest, highest = RETRAINED.get(model, (2.0, -1.0))
-    if lowest <= measured.mean_iu <= highest:
-        return f"mean IU is within {100 * lowest:.1f} to {100 * highest:.1f}, which others have trained it to"
-    wrong = [miss for row in rows for miss in misses(measured, row)]
-    if not wrong:
-        return "no tolerance is known for this model's published figures"
-    raise SolverError(f"{model}: " + "; ".join(wrong))

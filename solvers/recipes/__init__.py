@@ -33,6 +33,9 @@ RECIPES = (
     "voc-fcn-googlenet",
     "nyud-fcn16s-color-hha",
     "voc-fcn8s-vgg19",
+    "voc-fcn32s-sampled",
+    "voc-fcn32s-balanced",
+    "voc-fcn8s-learned",
 )
 
 

@@ -3,6 +3,7 @@
 import pytest
 
 from caffe_compat.errors import NetError
+from caffe_compat.proto.caffe_pb2 import LossParameter
 from nets.catalogue import MODELS, lookup
 from nets.size import parameter_count
 from nets.sources import InputData, LmdbData, PythonData
@@ -32,8 +33,14 @@ OFFSETS = {
     "voc-fcn-googlenet": [2],
     "nyud-fcn16s-color-hha": [5, 27],
     "voc-fcn8s-vgg19": [0, 0, 0],
+    "voc-fcn32s-sampled": [19],
+    "voc-fcn32s-balanced": [19],
+    "voc-fcn8s-learned": [5, 9, 31],
 }
-NORMALISED = {"voc-fcn-alexnet", "voc-fcn32s-accumulated", "voc-fcn-googlenet", "voc-fcn8s-vgg19"}
+NORMALISED = {
+    *("voc-fcn-alexnet", "voc-fcn32s-accumulated", "voc-fcn-googlenet", "voc-fcn8s-vgg19"),
+    *("voc-fcn32s-sampled", "voc-fcn32s-balanced"),
+}
 
 
 def layers_of(net, type_):
@@ -113,8 +120,11 @@ def test_width_must_be_positive(image):
 
 def test_normalize_is_the_release_s_choice_unless_given(image_and_label):
     for name, model in MODELS.items():
-        losses = layers_of(model.prototxts()[model.train_file], "SoftmaxWithLoss")
-        assert {loss.loss_param.normalize for loss in losses} == {name in NORMALISED}
+        net = model.prototxts()[model.train_file]
+        losses = [*layers_of(net, "SoftmaxWithLoss"), *layers_of(net, "InfogainLoss")]
+        means = {loss.loss_param.normalize or loss.type == "InfogainLoss" for loss in losses}
+        assert means == {name in NORMALISED}
+        assert {loss.loss_param.normalization for loss in losses} == {LossParameter.VALID}
         assert [loss.top[0] for loss in losses] == [task.loss for task in model.tasks]
     assert lookup("voc-fcn8s").build(image_and_label, normalize=True).layer[-1].loss_param.normalize
 
