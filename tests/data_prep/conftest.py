@@ -1,4 +1,4 @@
-"""A drawn VOC and SBD in miniature, fresh for each test that may damage them."""
+"""Each dataset in miniature, in the layout that its authors publish; VOC and SBD are drawn, and fresh for each test."""
 
 import shutil
 from types import SimpleNamespace
@@ -7,9 +7,11 @@ import h5py
 import numpy as np
 import pytest
 import scipy.io
+from PIL import Image
 
 from caffe_compat.layer.blob import Blob
 from caffe_compat.proto import caffe_pb2 as pb
+from data_prep.lists import write_list
 from data_prep.lmdb_writer import write_lmdbs
 from data_prep.records import PairLoader
 from data_prep.sbd import SBDFolder
@@ -78,20 +80,47 @@ def nyud_frame(random):
 
 def _small_mats(folder, map_class, train, test):
     names = np.array([f"class {i + 1}" for i in range(40)], object).reshape(1, 40)
-    scipy.io.savemat(folder / "classMapping40.mat", {"mapClass": map_class[None], "className": names})
+    kinds = np.array([f"kind {i + 1}" for i in range(894)], object).reshape(1, 894)
+    mapping = {"mapClass": map_class[None], "className": names, "allClassName": kinds}
+    scipy.io.savemat(folder / "classMapping40.mat", mapping)
     scipy.io.savemat(folder / "splits.mat", {"trainNdxs": np.array([train]).T, "testNdxs": np.array([test]).T})
 
 
-def _frame_arrays(file, count):
-    """MATLAB 7.3's arrays of frames: axes in reverse, compressed, a chunk to a frame."""
-    for name, channels, kind in (
-        ("images", (3,), np.uint8),
-        ("depths", (), np.float32),
-        ("rawDepths", (), np.float32),
-        ("labels", (), np.uint16),
+def _frame_arrays(file, count, frames_a_chunk=1):
+    """MATLAB 7.3's arrays of frames: axes in reverse, compressed; a chunk holds a part of one or more frames."""
+    for name, channels, kind, matlab in (
+        ("images", (3,), np.uint8, "uint8"),
+        ("depths", (), np.float32, "single"),
+        ("instances", (), np.uint8, "uint8"),
+        ("labels", (), np.uint16, "uint16"),
+        ("rawDepths", (), np.float32, "single"),
     ):
-        size = (*channels, 640, 480)
-        file.create_dataset(name, (count, *size), kind, chunks=(1, *size), compression="gzip", compression_opts=1)
+        shape = (count, *channels, 640, 480)
+        chunks = (frames_a_chunk, *(1 for _ in channels), 160, 480)
+        made = file.create_dataset(name, shape, kind, chunks=chunks, compression="gzip", compression_opts=1)
+        made.attrs["MATLAB_class"] = np.bytes_(matlab)
+
+
+def _put_cells(file, name, texts):
+    """A MATLAB 7.3 cell array of text, N x 1: references to arrays of UTF-16 units."""
+    store = file.require_group("#refs#")
+    cells = file.create_dataset(name, (1, len(texts)), h5py.ref_dtype)
+    cells.attrs["MATLAB_class"] = np.bytes_("cell")
+    for i, text in enumerate(texts):
+        units = store.create_dataset(f"{name}{i}", data=np.array([[ord(one)] for one in text], np.uint16))
+        units.attrs["MATLAB_class"] = np.bytes_("char")
+        cells[0, i] = units.ref
+
+
+def _put_texts(file, count):
+    """What the file holds beside the frames: names, scenes, and the names of the raw files."""
+    _put_cells(file, "names", [f"kind {i + 1}" for i in range(894)])
+    _put_cells(file, "scenes", [f"kitchen_{i:04d}" for i in range(count)])
+    _put_cells(file, "sceneTypes", ["kitchen"] * count)
+    _put_cells(file, "rawRgbFilenames", [f"kitchen_{i:04d}/r-{i}.ppm" for i in range(count)])
+    _put_cells(file, "rawDepthFilenames", [f"kitchen_{i:04d}/d-{i}.pgm" for i in range(count)])
+    file.create_group("namesToIds").attrs["MATLAB_class"] = np.bytes_("containers.Map")
+    file["accelData"] = np.zeros((4, count), np.float32)
 
 
 def _put(file, index, frame):
@@ -102,14 +131,17 @@ def _put(file, index, frame):
 
 @pytest.fixture(scope="session")
 def nyud_source(tmp_path_factory):
-    """NYU Depth V2's three files with four frames: ``folder``, ``frames`` (by index) and ``map_class``."""
+    """NYU Depth V2's three files whole, with four frames: ``folder``, ``frames`` (by index) and ``map_class``."""
     folder, random = tmp_path_factory.mktemp("nyud_source"), np.random.RandomState(0)
     map_class = random.randint(1, 41, 894).astype(np.uint8)
     frames = [nyud_frame(random) for _ in range(4)]
     with h5py.File(folder / "nyu_depth_v2_labeled.mat", "w", userblock_size=512) as file:
-        _frame_arrays(file, 4)
+        _frame_arrays(file, 4, frames_a_chunk=3)
+        _put_texts(file, 4)
         for index, frame in enumerate(frames):
             _put(file, index, frame)
+    with (folder / "nyu_depth_v2_labeled.mat").open("r+b") as file:
+        file.write(b"MATLAB 7.3 MAT-file, Platform: GLNXA64".ljust(124) + b"\0\2IM")
     _small_mats(folder, map_class, [3, 1, 4], [2])
     return SimpleNamespace(folder=folder, frames=frames, map_class=map_class)
 
