@@ -207,9 +207,10 @@ class Training:
             report = start_fused(self.solver.net, dict(zip(self.recipe.fuses, files, strict=True)))
         else:
             report = start_from(self.solver.net, files[0], widens=self.recipe.widens)
-        if not report.copied and not report.coerced:
-            streams = self.recipe.predecessors if self.recipe.fuses else ()
-            asked = f"; give --init for each of {' and '.join(streams)}" if streams else "; is it another net's?"
+        fixed = interpolated_layers(self.solver.net)  # set anew, whatever a file holds
+        if all(transfer.target in fixed for transfer in (*report.copied, *report.coerced)):
+            streams = " and ".join(self.recipe.fuses.values())
+            asked = f"; give --init for each of {streams}" if streams else "; is it another net's?"
             raise WeightsError(f"{files[0]}: none of its layers is in {self.recipe.model}{asked}")
         return report, ", ".join(map(str, files))
 

@@ -26,6 +26,26 @@ def thin():
 
 
 @pytest.fixture(scope="session")
+def miniatures():
+    """What miniatures.py defines: MAKERS of NYUDv2, SIFT Flow and PASCAL-Context by dataset."""
+    return SimpleNamespace(**runpy.run_path(str(PROGRAM.with_name("miniatures.py"))))
+
+
+@pytest.fixture(scope="session")
+def data_of(miniatures, drawn_once, tmp_path_factory):
+    """Function: the data folder of a dataset in miniature, to be read only."""
+    made = {"voc": drawn_once}
+
+    def folder(dataset):
+        if dataset not in made:
+            made[dataset] = tmp_path_factory.mktemp(dataset) / "data"
+            miniatures.MAKERS[dataset](made[dataset])
+        return made[dataset]
+
+    return folder
+
+
+@pytest.fixture(scope="session")
 def drawn_once(tmp_path_factory):
     """A small drawn dataset, to be read only."""
     folder = tmp_path_factory.mktemp("drawn") / "data"
