@@ -3,7 +3,6 @@
 import io
 
 import numpy as np
-import scipy.io
 
 from caffe_compat.errors import DataError
 
@@ -27,6 +26,8 @@ def decode_label_mat(data: bytes, name: str, variable: str, lowest: int, highest
         DataError: the file is damaged, is no MATLAB file, has no such variable, or that is no H x W array of whole
             numbers in the range.
     """
+    import scipy.io  # slow to import
+
     try:
         label = np.asarray(scipy.io.loadmat(io.BytesIO(data), variable_names=[variable])[variable])
     except KeyError:

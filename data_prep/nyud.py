@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import scipy.io
 
 from caffe_compat.errors import DataError
 from data_prep.images import decode_image
@@ -122,6 +121,8 @@ def decode_segmentation(data: bytes, name: str) -> np.ndarray:
     Raises:
         DataError: the file is damaged, has no segmentation, or that holds other numbers than 0 to 40.
     """
+    import scipy.io  # slow to import
+
     try:
         label = np.asarray(scipy.io.loadmat(io.BytesIO(data), variable_names=["segmentation"])["segmentation"])
     except KeyError:
@@ -145,6 +146,8 @@ def encode_segmentation(segmentation: np.ndarray, mark: str) -> bytes:
 
     The same for the same arguments: the free text at the file's beginning gives no date.
     """
+    import scipy.io  # slow to import
+
     out = io.BytesIO()
     scipy.io.savemat(out, {"segmentation": segmentation, "made_from": mark}, do_compression=True)
     content = out.getvalue()
@@ -153,6 +156,8 @@ def encode_segmentation(segmentation: np.ndarray, mark: str) -> bytes:
 
 def segmentation_mark(path: Path) -> str | None:
     """That mark; None where there is none, or the file is missing or damaged."""
+    import scipy.io  # slow to import
+
     try:
         return str(np.ravel(scipy.io.loadmat(path, variable_names=["made_from"])["made_from"])[0])
     except Exception:  # missing, damaged, or another's file: made again

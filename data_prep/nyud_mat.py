@@ -17,9 +17,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
-import scipy.io
 
 from caffe_compat.errors import DataError
 from data_prep.hha.camera import FULL_SIZE_PX
@@ -105,6 +103,8 @@ class LabeledMat:
 @lru_cache(maxsize=2)
 def _opened(path: Path) -> Any:
     """The open HDF5 file, its contents checked; one to a process."""
+    import h5py  # slow to import
+
     try:
         file = h5py.File(path, "r")
     except FileNotFoundError:
@@ -217,6 +217,9 @@ def find_file(source: Path, name: str, given: Path | None, option: str, what: st
 
 def _variable(path: Path, name: str, wanted: str) -> np.ndarray:
     """A variable of a .mat file of any version."""
+    import h5py  # slow to import, as the next
+    import scipy.io
+
     try:
         data = path.read_bytes()
     except OSError as error:

@@ -2,9 +2,7 @@
 
 import io
 
-import h5py
 import numpy as np
-import scipy.io
 
 from caffe_compat.errors import DataError
 
@@ -27,6 +25,8 @@ def decode_depth_mat(data: bytes, name: str) -> np.ndarray:
     Raises:
         DataError: the file is damaged or no MATLAB file, or holds no such array or several.
     """
+    import scipy.io  # slow to import
+
     try:
         arrays = _arrays_hdf5(data) if data.startswith(_HDF5) else scipy.io.loadmat(io.BytesIO(data))
     except Exception as error:  # both readers raise whatever a damaged byte leads them to
@@ -47,6 +47,8 @@ def decode_depth_mat(data: bytes, name: str) -> np.ndarray:
 
 def _arrays_hdf5(data: bytes) -> dict[str, np.ndarray]:
     """MATLAB 7.3's arrays by name, axes in MATLAB's order."""
+    import h5py  # slow to import
+
     with h5py.File(io.BytesIO(data), "r") as file:
         return {
             key: np.asarray(value).T
