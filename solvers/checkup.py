@@ -12,6 +12,7 @@ import numpy as np
 
 from caffe_compat.device import load_random_state, random_state
 from caffe_compat.layer.blob import Shape
+from caffe_compat.layer.loss.classification import InfogainLoss
 from caffe_compat.layer.loss.normalization import normalization_mode
 from caffe_compat.layer.loss.softmax_with_loss import SoftmaxWithLoss
 from caffe_compat.net.net import Net
@@ -154,7 +155,8 @@ def _check_weights(found: Checkup, net: Net, report: Report | None, origin: str,
 def averages_pixels(net: Net) -> bool:
     """Whether the net's loss is a mean over pixels; if not, it is their sum (divided by the batch size)."""
     means: set[int] = {LossParameter.VALID, LossParameter.FULL}
-    return any(normalization_mode(layer) in means for layer in net.layers if isinstance(layer, SoftmaxWithLoss))
+    losses = (layer for layer in net.layers if isinstance(layer, SoftmaxWithLoss | InfogainLoss))
+    return any(normalization_mode(layer) in means for layer in losses)
 
 
 def _tell_rates(found: Checkup, recipe: Recipe, net: Net, task: str, labelled: float) -> None:

@@ -169,4 +169,4 @@ def find_stuck(net: Net) -> StuckLayers:
 
 def _differentiated(param: LayerParameter, bottoms: Sequence[str]) -> Sequence[str]:
     """The bottoms that a layer gives a gradient to."""
-    return bottoms[:1] if param.type in ("Crop", "SoftmaxWithLoss") else bottoms
+    return bottoms[:1] if param.type in ("Crop", "InfogainLoss", "SoftmaxWithLoss") else bottoms
