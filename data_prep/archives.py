@@ -9,7 +9,6 @@ Only plain files and folders are unpacked. Absolute paths, ``..``, links and dev
 """
 
 import filecmp
-import gzip
 import lzma
 import os
 import re
@@ -29,9 +28,9 @@ from data_prep.seg_folder import folder_contents
 __all__ = ["is_placed", "place", "unpack"]
 
 _DAMAGE = (
+    OSError,
     tarfile.TarError,
     zipfile.BadZipFile,
-    gzip.BadGzipFile,
     zlib.error,
     lzma.LZMAError,
     EOFError,
@@ -96,8 +95,11 @@ def unpack(archive: Path, into: Path, progress: Callable[[int], Any] = lambda co
         else:
             _unpack_tar(archive, into, progress)
     except _DAMAGE as error:
+        if isinstance(error, OSError) and error.errno is not None:  # the system's; gzip and bz2 raise some without
+            raise
+        what = (str(error) or type(error).__name__).splitlines()[0].rstrip(":")
         raise DataError(
-            f"archive '{archive}' is damaged or no tar, tgz or zip ({error}); remove it and download it again"
+            f"archive '{archive}' is damaged or no tar, tgz or zip ({what}); remove it and download it again"
         ) from error
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from data_prep.dataset_command import dataset_options, run_lists
+from data_prep.download_command import download
 from data_prep.folder_command import folder
 from data_prep.hha_command import hha
 from data_prep.jobs import collect_faults
@@ -84,5 +85,5 @@ def sbd(source: Path, classes: int, png: Path | None, **options: Any) -> None:
     run_lists(lists, **options)
 
 
-for verb in (hha, nyud, siftflow, pascalcontext, folder, verify):
+for verb in (hha, nyud, siftflow, pascalcontext, folder, verify, download):
     main.add_command(verb)
