@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import scipy.io
 
 from caffe_compat.errors import DataError
 from caffe_compat.proto.whole_file import replacing
@@ -146,6 +145,8 @@ def decode_gtcls(data: bytes, name: str) -> np.ndarray:
     Raises:
         DataError: the file is damaged, is no MATLAB file, has no GTcls.Segmentation, or that is no array of classes.
     """
+    import scipy.io  # slow to import
+
     try:
         content = scipy.io.loadmat(io.BytesIO(data), variable_names=["GTcls"])
     except Exception as error:  # loadmat raises whatever a damaged byte leads it to
@@ -175,5 +176,7 @@ def encode_gtcls(label: np.ndarray) -> bytes:
     """The content of a ``cls/*.mat`` file for an H x W uint8 label."""
     out = io.BytesIO()
     present = np.setdiff1d(np.unique(label), [0, 255]).astype(np.uint8)
+    import scipy.io  # slow to import
+
     scipy.io.savemat(out, {"GTcls": {"Segmentation": label, "CategoriesPresent": present}}, do_compression=True)
     return out.getvalue()

@@ -4,6 +4,7 @@ The work is that of installed modules: a process that is started anew cannot imp
 """
 
 import multiprocessing
+import operator
 import signal
 
 import numpy as np
@@ -51,3 +52,20 @@ def test_a_process_that_dies_is_an_error():
     deadly = [(i, signal.SIGKILL) for i in range(3)]
     with pytest.raises(DataError, match="a worker process ended by itself.*; run again with fewer --jobs: it goes on"):
         list(run_ordered(signal.raise_signal, deadly, 2))
+
+
+class Upper:
+    """Arrives in another process as ``str.upper``, and counts how often it was sent."""
+
+    sent = 0
+
+    def __reduce__(self):
+        Upper.sent += 1
+        return operator.methodcaller, ("upper",)
+
+
+def test_the_work_is_sent_to_each_process_once():
+    """A piece of work may hold a large mapping, which is not to go along with each sample."""
+    samples = [(i, f"a{i}") for i in range(40)]
+    assert [result for _, result in run_ordered(Upper(), samples, 2)] == [f"A{i}" for i in range(40)]
+    assert 1 <= Upper.sent <= 2
