@@ -157,3 +157,88 @@ def huge_source(nyud_source, tmp_path):
             _put(file, index, nyud_source.frames[0])
     _small_mats(folder, nyud_source.map_class, [1], [2])
     return folder
+
+
+SCENES = "spatial_envelope_256x256_static_8outdoorcategories"
+
+
+@pytest.fixture(scope="session")
+def draw_siftflow():
+    """Draws a small SIFT Flow: ``draw_siftflow(folder, trainval, test)``; gives data, sem and geo by id."""
+    return _draw_siftflow
+
+
+def _draw_siftflow(folder, trainval, test):
+    random, truth = np.random.RandomState(1), {}
+    names = {
+        "sem": np.array([f"class {i + 1}" for i in range(33)], object),
+        "geo": np.array(["sky", "horizontal"], object),
+    }
+    for part in ("Images", "SemanticLabels", "GeoLabels"):
+        (folder / part / SCENES).mkdir(parents=True)
+    for one in trainval + test:
+        image = np.stack([_blocks(random, 0, 255) for _ in range(3)], 2).astype(np.uint8)
+        Image.fromarray(image).save(folder / "Images" / SCENES / f"{one}.jpg")
+        sem, geo = _blocks(random, 0, 33).astype(np.uint8), _blocks(random, -1, 3).astype(np.int16)
+        for part, label, key in (("SemanticLabels", sem, "sem"), ("GeoLabels", geo, "geo")):
+            content = {"S": label, "names": names[key].reshape(-1, 1)}
+            scipy.io.savemat(folder / part / SCENES / f"{one}.mat", content, do_compression=key == "geo")
+        read = np.array(Image.open(folder / "Images" / SCENES / f"{one}.jpg")).astype(np.float32)
+        truth[one] = [
+            (read[:, :, ::-1] - np.float32((114.578, 115.294, 108.353))).transpose(2, 0, 1)[None],
+            np.where(sem == 0, 255, sem.astype(int) - 1)[None, None],
+            np.where(geo <= 0, 255, geo.astype(int) - 1)[None, None],
+        ]
+    write_list(folder / "trainval.txt", trainval)
+    write_list(folder / "test.txt", test)
+    return truth
+
+
+def _blocks(random, low, high):
+    return np.kron(random.randint(low, high + 1, (8, 8)), np.ones((32, 32), int))
+
+
+CONTEXT_TASK = (
+    "aeroplane bicycle bird boat bottle bus car cat chair cow diningtable dog horse motorbike person pottedplant "
+    "sheep sofa train tvmonitor bag bed bench book building cabinet ceiling clothes computer cup door fence floor "
+    "flower food grass ground keyboard light mountain mouse curtain platform sign plate road rock shelves "
+    "sidewalk sky snow bedcloth track tree truck wall water window wood"
+).split()
+CONTEXT_RENAMED = {"diningtable": "table", "bedcloth": "bedclothes", "clothes": "cloth"}
+CONTEXT_KINDS = sorted(
+    [CONTEXT_RENAMED.get(name, name) for name in CONTEXT_TASK]
+    + ["air conditioner", "clothes tree", "unknown", "zebra"]
+    + [f"kind {i}" for i in range(396)]
+)
+
+
+@pytest.fixture(scope="session")
+def draw_pascalcontext():
+    """Draws a small PASCAL-Context with 459 kinds: ``draw_pascalcontext(context, voc, train, val)``.
+
+    Gives ``truth`` (data and label by id), ``task`` and ``kinds`` (the names).
+    """
+    return _draw_pascalcontext
+
+
+def _draw_pascalcontext(context, voc, train, val):
+    for folder in (context / "trainval", voc / "JPEGImages", voc / "ImageSets/Main"):
+        folder.mkdir(parents=True)
+    for name, names in (("labels.txt", CONTEXT_KINDS), ("59_labels.txt", CONTEXT_TASK)):
+        (context / name).write_text("".join(f"{i}: {one}\n" for i, one in enumerate(names, start=1)))
+    numbers, truth = np.random.RandomState(0), {}
+    back = {there: name for name, there in CONTEXT_RENAMED.items()}
+    named = ["", *(back.get(kind, kind) for kind in CONTEXT_KINDS)]
+    classes = np.array([CONTEXT_TASK.index(one) + 1 if one in CONTEXT_TASK else 0 for one in named])
+    for i, one in enumerate(train + val):
+        size = (30 + i, 44 - i)
+        image = np.kron(numbers.randint(0, 256, (2, 2, 3)), np.ones((30, 30, 1)))[: size[0], : size[1]]
+        Image.fromarray(image.astype(np.uint8)).save(voc / "JPEGImages" / f"{one}.jpg")
+        label = numbers.randint(0, len(CONTEXT_KINDS) + 1, size).astype(np.uint16)
+        scipy.io.savemat(context / "trainval" / f"{one}.mat", {"LabelMap": label}, do_compression=True)
+        read = np.array(Image.open(voc / "JPEGImages" / f"{one}.jpg")).astype(np.float32)
+        data = (read[:, :, ::-1] - np.float32((104.007, 116.669, 122.679))).transpose(2, 0, 1)[None]
+        truth[one] = [data, classes[label][None, None]]
+    write_list(voc / "ImageSets/Main/train.txt", train)
+    write_list(voc / "ImageSets/Main/val.txt", val)
+    return SimpleNamespace(truth=truth, task=CONTEXT_TASK, kinds=CONTEXT_KINDS)

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import scipy.io
 from click.testing import CliRunner
-from PIL import Image
 
 import caffe_compat
 from caffe_compat.errors import DataError, LayerError
@@ -19,17 +18,8 @@ from data_prep import layers
 from data_prep.cli import main
 from data_prep.layers import LMDBSegDataLayer
 from data_prep.layers_pascalcontext import PASCALContextSegDataLayer
-from data_prep.lists import write_list
 from data_prep.pascalcontext import read_mapping, read_names
 
-TASK = (
-    "aeroplane bicycle bird boat bottle bus car cat chair cow diningtable dog horse motorbike person pottedplant "
-    "sheep sofa train tvmonitor bag bed bench book building cabinet ceiling clothes computer cup door fence floor "
-    "flower food grass ground keyboard light mountain mouse curtain platform sign plate road rock shelves "
-    "sidewalk sky snow bedcloth track tree truck wall water window wood"
-).split()
-RENAMED = {"diningtable": "table", "bedcloth": "bedclothes", "clothes": "cloth"}
-KINDS = sorted([RENAMED.get(name, name) for name in TASK] + ["air conditioner", "clothes tree", "unknown", "zebra"])
 TRAIN = ["2008_000002", "2008_000003", "2008_000007", "2009_000015"]
 VAL = ["2010_000001", "2010_000005"]
 MEAN = (104.007, 116.669, 122.679)
@@ -39,38 +29,16 @@ def run(*arguments):
     return CliRunner().invoke(main, ["pascalcontext", *map(str, arguments)])
 
 
-def task_class(kind):
-    """The class of a kind's number, by the names."""
-    back = {there: name for name, there in RENAMED.items()}
-    name = KINDS[kind - 1] if kind else ""
-    return TASK.index(back.get(name, name)) + 1 if back.get(name, name) in TASK else 0
-
-
 def write_names(path, names, start=1):
     path.write_text("".join(f"{i}: {name}\n" for i, name in enumerate(names, start=start)))
 
 
 @pytest.fixture
-def drawn(tmp_path):
-    """The miniature: ``context``, ``voc_dir`` (holds VOC2010), ``truth`` (data and label by id)."""
+def drawn(tmp_path, draw_pascalcontext):
+    """``context``, ``voc_dir`` (holds VOC2010), ``truth`` (data and label by id), ``task`` and ``kinds`` (names)."""
     context, voc = tmp_path / "data/pascal-context", tmp_path / "data/pascal/VOC2010"
-    for folder in (context / "trainval", voc / "JPEGImages", voc / "ImageSets/Main"):
-        folder.mkdir(parents=True)
-    write_names(context / "labels.txt", KINDS)
-    write_names(context / "59_labels.txt", TASK)
-    numbers, truth = np.random.RandomState(0), {}
-    for i, one in enumerate(TRAIN + VAL):
-        size = (30 + i, 44 - i)
-        image = np.kron(numbers.randint(0, 256, (2, 2, 3)), np.ones((30, 30, 1)))[: size[0], : size[1]]
-        Image.fromarray(image.astype(np.uint8)).save(voc / "JPEGImages" / f"{one}.jpg")
-        label = numbers.randint(0, len(KINDS) + 1, size).astype(np.uint16)
-        scipy.io.savemat(context / "trainval" / f"{one}.mat", {"LabelMap": label}, do_compression=True)
-        read = np.array(Image.open(voc / "JPEGImages" / f"{one}.jpg")).astype(np.float32)
-        mapped = np.vectorize(task_class)(label)
-        truth[one] = [(read[:, :, ::-1] - np.float32(MEAN)).transpose(2, 0, 1)[None], mapped[None, None]]
-    write_list(voc / "ImageSets/Main/train.txt", TRAIN)
-    write_list(voc / "ImageSets/Main/val.txt", VAL)
-    return SimpleNamespace(context=context, voc_dir=voc.parent, voc=voc, truth=truth)
+    made = draw_pascalcontext(context, voc, TRAIN, VAL)
+    return SimpleNamespace(context=context, voc_dir=voc.parent, voc=voc, **vars(made))
 
 
 def equal(ours, theirs):
@@ -99,8 +67,8 @@ def layer_of(drawn, split, **params):
 
 def test_three_classes_are_found_under_other_names(drawn):
     mapping = read_mapping(drawn.context)
-    assert mapping.names == ("background", *TASK)
-    kinds = {name: mapping.classes[number] for number, name in enumerate(KINDS, start=1)}
+    assert mapping.names == ("background", *drawn.task)
+    kinds = {name: mapping.classes[number] for number, name in enumerate(drawn.kinds, start=1)}
     assert (kinds["table"], kinds["bedclothes"], kinds["cloth"]) == (11, 52, 28)
     assert [kinds[one] for one in ("air conditioner", "clothes tree", "unknown", "zebra")] == [0, 0, 0, 0]
     assert sorted(set(mapping.classes)) == list(range(60))
@@ -110,7 +78,7 @@ def test_the_lists_may_be_those_of_the_fcn_release(drawn):
     want = read_mapping(drawn.context)
     (drawn.context / "labels.txt").rename(drawn.context / "classes-400.txt")
     (drawn.context / "59_labels.txt").unlink()
-    write_names(drawn.context / "classes-59.txt", ["background", *TASK], start=0)
+    write_names(drawn.context / "classes-59.txt", ["background", *drawn.task], start=0)
     assert read_mapping(drawn.context) == want
 
 
@@ -137,7 +105,7 @@ def test_the_verb_makes_the_databases(drawn, tmp_path, voc):
 def test_another_mapping_is_noticed(drawn, tmp_path):
     arguments = ("--source", drawn.context, "--voc", drawn.voc, "--out", tmp_path / "out", "--split", "val")
     assert run(*arguments).exit_code == 0
-    write_names(drawn.context / "labels.txt", KINDS[::-1])
+    write_names(drawn.context / "labels.txt", drawn.kinds[::-1])
     again = run(*arguments)
     assert again.exit_code == 1
     assert "is finished but of other content (mapping is " in again.output
@@ -188,7 +156,10 @@ def test_equal_seeds_give_equal_orders_and_a_saved_state_goes_on(drawn, tmp_path
         (None, r"label '.*2010_000001\.mat' is missing; unpack PASCAL-Context"),
         (b"x", r"label '.*2010_000001\.mat' is damaged or not a MATLAB file"),
         ({"Labels": np.ones((34, 40))}, r"has no variable LabelMap \(it holds Labels\)"),
-        ({"LabelMap": np.full((34, 40), 64, np.uint16)}, "value 64 at row 0, column 0 is outside 0 to 63; so are 1360"),
+        (
+            {"LabelMap": np.full((34, 40), 460, np.uint16)},
+            "value 460 at row 0, column 0 is outside 0 to 459; so are 1360",
+        ),
         ({"LabelMap": np.ones((34, 39))}, r"is 39 x 34 pixels \(width x height\) but its image '.*' is 40 x 34"),
     ],
 )

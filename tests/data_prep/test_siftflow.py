@@ -19,7 +19,7 @@ from caffe_compat.proto.datum import datum_to_array, parse_datum
 from data_prep import layers
 from data_prep.cli import main
 from data_prep.layers_siftflow import SIFTFlowLMDBSegDataLayer, SIFTFlowSegDataLayer
-from data_prep.lists import read_list, write_list
+from data_prep.lists import read_list
 
 SCENES = "spatial_envelope_256x256_static_8outdoorcategories"
 TRAIN = ["coast_natu975", "street_par29", "forest_for114", "highway_gre37", "mountain_nat57"]
@@ -31,32 +31,10 @@ def run(*arguments):
     return CliRunner().invoke(main, ["siftflow", *map(str, arguments)])
 
 
-def blocks(random, low, high):
-    return np.kron(random.randint(low, high + 1, (8, 8)), np.ones((32, 32), int))
-
-
 @pytest.fixture(scope="module")
-def drawn_once(tmp_path_factory):
+def drawn_once(tmp_path_factory, draw_siftflow):
     folder = tmp_path_factory.mktemp("siftflow") / "SiftFlowDataset"
-    random = np.random.RandomState(1)
-    for part in ("Images", "SemanticLabels", "GeoLabels"):
-        (folder / part / SCENES).mkdir(parents=True)
-    truth = {}
-    for one in TRAIN + TEST:
-        image = np.stack([blocks(random, 0, 255) for _ in range(3)], 2).astype(np.uint8)
-        Image.fromarray(image).save(folder / "Images" / SCENES / f"{one}.jpg")
-        sem, geo = blocks(random, 0, 33).astype(np.uint8), blocks(random, -1, 3).astype(np.int16)
-        scipy.io.savemat(folder / "SemanticLabels" / SCENES / f"{one}.mat", {"S": sem, "names": ["awning"]})
-        scipy.io.savemat(folder / "GeoLabels" / SCENES / f"{one}.mat", {"S": geo}, do_compression=True)
-        read = np.array(Image.open(folder / "Images" / SCENES / f"{one}.jpg")).astype(np.float32)
-        truth[one] = [
-            (read[:, :, ::-1] - np.float32(MEAN)).transpose(2, 0, 1)[None],
-            np.where(sem == 0, 255, sem.astype(int) - 1)[None, None],
-            np.where(geo <= 0, 255, geo.astype(int) - 1)[None, None],
-        ]
-    write_list(folder / "trainval.txt", TRAIN)
-    write_list(folder / "test.txt", TEST)
-    return SimpleNamespace(root=folder, truth=truth)
+    return SimpleNamespace(root=folder, truth=draw_siftflow(folder, TRAIN, TEST))
 
 
 @pytest.fixture
