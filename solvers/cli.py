@@ -15,8 +15,7 @@ from solvers.beside_published import show_beside_published
 from solvers.datasets import FAMILIES, find_splits
 from solvers.demo import run_demo
 from solvers.device_option import device_option, use_device
-from solvers.infer import deploy_net, infer
-from solvers.initial import check_covered
+from solvers.infer import infer_model
 from solvers.listing import emit, emit_classifier, show_models
 from solvers.recipes import recipe
 from solvers.scoring_command import score_weights as weights_scored
@@ -126,11 +125,7 @@ def _wanted(model: str) -> str:
 def _infer(model: str, init: tuple[Path, ...], images: Path, workdir: Path) -> None:
     if not init:
         raise SolverError("--infer: no weights; give --init WEIGHTS.caffemodel")
-    weights = init[-1]
-    net = deploy_net(model, weights)
-    check_covered(net, weights)
-    results = infer(net, images, workdir / model / "predictions", mean_bgr=lookup(model).mean_bgr)
-    for result in results:
+    for result in infer_model(model, init[-1], images, workdir / model / "predictions"):
         click.echo(f"{result.image} -> {result.label}")
 
 

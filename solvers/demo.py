@@ -28,8 +28,9 @@ from data_prep.shapes import DrawnDataset, draw_dataset
 from data_prep.voc import VOCFolder
 from nets.catalogue import lookup
 from solvers.datasets import find_splits
-from solvers.infer import deploy_net, overlay, predict
+from solvers.infer import deploy_net
 from solvers.metrics import Scores
+from solvers.prediction import overlay, predict
 from solvers.recipe import Recipe
 from solvers.recipes import chain as stages_of
 from solvers.report import learning_curve

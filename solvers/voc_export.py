@@ -23,8 +23,9 @@ from data_prep.lists import read_list
 from data_prep.voc import VOCFolder
 from nets.catalogue import lookup
 from solvers.device_option import device_option, use_device
-from solvers.infer import deploy_net, predict
+from solvers.infer import deploy_net
 from solvers.initial import check_covered
+from solvers.prediction import predict
 from solvers.score import save_label
 
 __all__ = ["export_command", "export_results"]

@@ -14,7 +14,8 @@ from data_prep.labels import voc_palette
 from nets.catalogue import lookup
 from nets.sources import InputData
 from nets.surgery import interp
-from solvers.infer import deploy_net, find_images, infer, infer_command, overlay, predict
+from solvers.infer import deploy_net, infer_command, infer_model
+from solvers.prediction import find_images, infer, overlay, predict
 
 MEAN_BGR = (10.0, 20.0, 30.0)
 
@@ -160,6 +161,28 @@ def test_command_writes_predictions(folder, weights, tmp_path):
     assert f"{folder / 'b.png'} -> {tmp_path / 'out' / 'b.png'}" in result.output
     assert (read(tmp_path / "out" / "b.png")[0] == 7).all()
     assert read(tmp_path / "out" / "overlays" / "a.png")[0].shape == (4, 11, 3)
+
+
+def test_every_task_of_a_net_has_pictures_and_every_class_a_colour(folder, tmp_path):
+    net = Net(lookup("siftflow-fcn32s").build(InputData({"data": (1, 3, 8, 8)}), classes=33, width=1 / 64), TEST)
+    interp(net, ["upscore_sem", "upscore_geo"])
+    net.params["score_fr_sem"][1].data[0] = net.params["score_fr_geo"][1].data[2] = 1
+    net.save(str(tmp_path / "thin.caffemodel"))
+    out = tmp_path / "out"
+    results = infer_model("siftflow-fcn32s", tmp_path / "thin.caffemodel", folder, out, width=1 / 64)
+    for result in results:
+        name = result.image.stem
+        assert result.written == [out / f"{name}.png", out / "overlays" / f"{name}.png", out / f"geometric/{name}.png"]
+        assert (read(result.label)[0] == 0).all()
+        assert (read(out / "geometric" / f"{name}.png")[0] == 2).all()
+    seen = np.array(Image.open(folder / "b.png").convert("RGB"))
+    assert (read(out / "overlays" / "b.png")[0] != seen).any()  # awning, class 0, is no background
+
+
+@pytest.mark.parametrize(("model", "reads"), [("nyud-fcn32s-hha", "hha"), ("nyud-fcn32s-color-d", "color and depth")])
+def test_a_model_that_reads_more_or_other_than_a_picture(folder, tmp_path, model, reads):
+    with pytest.raises(NetError, match=f"infer: {model} reads {reads}, and a picture is color alone; take a model"):
+        infer_model(model, tmp_path / "none.caffemodel", folder, tmp_path / "out")
 
 
 @pytest.mark.parametrize(

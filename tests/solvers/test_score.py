@@ -19,8 +19,8 @@ from data_prep.labels import label_from_colours, read_label, voc_palette
 from nets.catalogue import lookup
 from nets.sources import InputData, PythonData
 from nets.surgery import interp
-from solvers.infer import infer
 from solvers.metrics import Scores, confusion_matrix
+from solvers.prediction import infer
 from solvers.score import print_scores, score, seg_tests
 
 CLASSES = 3
