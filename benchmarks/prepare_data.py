@@ -20,14 +20,15 @@ import h5py
 import numpy as np
 from PIL import Image
 
+from data_prep.file_writer import write_files
 from data_prep.hha import CAMERAS
 from data_prep.hha.folder import HHAWriter
 from data_prep.images import encode_jpeg
-from data_prep.jobs import Fault, run_ordered
 from data_prep.labels import VOID, encode_label, voc_palette
 from data_prep.lists import write_list
 from data_prep.lmdb_writer import write_lmdbs
 from data_prep.nyud import NYUDFolder
+from data_prep.nyud_command import nyud_files
 from data_prep.nyud_export import NYUDExport
 from data_prep.nyud_mat import ClassMapping, LabeledMat
 from data_prep.nyud_records import NYUDLoader
@@ -76,11 +77,8 @@ def hha_task(folder: Path, images: int) -> Callable[[Path, int], None]:
             (folder / kind / name).write_bytes(content)
 
     def run(out: Path, jobs: int) -> None:
-        out.mkdir()
         writer = HHAWriter(folder / "depth", folder / "raw", out, CAMERAS["color-cropped"])
-        for _, result in run_ordered(writer, list(enumerate(names)), jobs):
-            if isinstance(result, Fault):
-                raise SystemExit(result.message)
+        write_files(writer.files(), names, jobs=jobs, strict=True)
 
     return run
 
@@ -127,8 +125,9 @@ def nyud_task(folder: Path, images: int) -> Callable[[Path, int], None]:
         for one in files.folders():
             one.mkdir(parents=True)
         mat = LabeledMat(path)
-        loader = NYUDLoader(files, export=NYUDExport(mat, mapping, files, CAMERAS["color-cropped"]))
-        _write(mat.ids(), loader, out / "lmdb", jobs)
+        export = NYUDExport(mat, mapping, files, CAMERAS["color-cropped"])
+        write_files(nyud_files(export), mat.ids(), jobs=jobs, strict=True)
+        _write(mat.ids(), NYUDLoader(files), out / "lmdb", jobs)
 
     return run
 

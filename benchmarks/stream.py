@@ -108,10 +108,9 @@ def _show(
     resident = [median(turn["resident"][number] for turn in streams) for number in range(PASSES + 1)]
     peaks = (max(turn["bytes"] for turn in streams), max(turn["bytes"] for turns in fixed.values() for turn in turns))
     rows = [["fixed sizes, summed", f"{whole:.2f}", "", "", f"{peaks[1] / 1e9:.2f}"]]
-    rows += [
-        [f"stream, run {number + 1}", f"{taken:.2f}", f"{taken / whole:.3f} x", f"{held / 1e9:.2f}", f"{peaks[0] / 1e9:.2f}"]
-        for number, (taken, held) in enumerate(zip(passes, resident[1:], strict=True))
-    ]  # fmt: skip
+    for number, (taken, held) in enumerate(zip(passes, resident[1:], strict=True), 1):
+        sizes_gb = [f"{held / 1e9:.2f}", f"{peaks[0] / 1e9:.2f}"]
+        rows.append([f"stream, run {number}", f"{taken:.2f}", f"{taken / whole:.3f} x", *sizes_gb])
     columns = ["", "seconds", "to fixed", "resident GB after", "peak GB"]
     report.table(f"{len(sizes)} images of {len(fixed)} sizes, forward", columns, rows)
     report.say(f"resident after the warm-up at one size: {resident[0] / 1e9:.2f} GB")
