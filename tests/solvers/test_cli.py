@@ -1,5 +1,6 @@
 """solve.py's command line: lists, errors in one line, options that exclude each other. Trainings: test_training.py."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,8 +14,13 @@ from caffe_compat.net.net import Net
 from caffe_compat.proto.caffe_pb2 import TEST
 from caffe_compat.spec.net_spec import NetSpec
 from caffe_compat.spec.net_spec import layers as L
+from nets.catalogue import lookup
+from nets.sources import InputData
+from nets.surgery import interp
 from solvers.beside_published import show_beside_published
+from solvers.initial import interpolated_layers
 from solvers.metrics import Scores
+from solvers.published import SPLIT_IMAGES
 from solvers.recipes import RECIPES
 from solvers.scoring_command import Measured
 
@@ -186,6 +192,34 @@ def test_each_task_is_printed_and_judged(capsys):
         ["measured", "(200)", "80.000", "87.500", "62.500", "70.000"],
         ["published", "P", "94.600", "-", "-", "-"],
     ]
+
+
+@pytest.fixture
+def pool3(tmp_path):
+    """Weights of voc-fcn-pool3, the smallest model at full width, that find background everywhere."""
+    net = Net(lookup("voc-fcn-pool3").build(InputData({"data": (1, 3, 32, 32)})), TEST, keep=[])
+    for blobs in net.params.values():
+        blobs[0].data[...] = np.random.default_rng(1).normal(0, 0.01, blobs[0].shape)
+    interp(net, interpolated_layers(net))
+    net.params["score_pool3"][0].data[...] = 0
+    net.params["score_pool3"][1].data[...] = np.eye(21)[0]
+    net.save(tmp_path / "pool3.caffemodel")
+    return tmp_path / "pool3.caffemodel"
+
+
+def test_score_of_a_part_of_the_split_is_not_judged_and_of_the_whole_is(solve, drawn_once, pool3, monkeypatch):
+    options = ("voc-fcn-pool3", "--score", pool3, "--data", drawn_once)
+    done = solve(*options)
+    assert done.status == 0, done.err
+    rows = rows_of(done.out)
+    assert rows[1][:2] == ["measured", "(2)"]
+    assert rows[-1] == "not judged: seg11valid has 736 images, and these are 2".split()
+    monkeypatch.setitem(SPLIT_IMAGES, "seg11valid", 2)
+    done = solve(*options)
+    assert done.status == 1
+    assert re.search(
+        r"^solve.py: voc-fcn-pool3: pixel accuracy [\d.]+ is not within 0\.1 of the published 70\.900", done.err, re.M
+    )
 
 
 # -- as a program ------------------------------------------------------------------------------------------------------
