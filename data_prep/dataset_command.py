@@ -1,6 +1,7 @@
 """What the verbs of datasets with image files, label files and lists have in common: options, run and summary."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,7 @@ def run_lists(
     splits: tuple[str, ...],
     files: tuple[Path, ...],
     out: Path,
+    warn_shared: bool = False,
     **options: Any,
 ) -> list[SplitReport]:
     """Prepare a dataset's lists and show what became of them.
@@ -52,6 +54,7 @@ def run_lists(
         splits: names of lists of the dataset.
         files: list files besides, or instead.
         out: as ``prepare``.
+        warn_shared: warn of lists that share images.
         options: as ``prepare``.
 
     Returns:
@@ -68,9 +71,22 @@ def run_lists(
         if not wanted:
             usual = " or ".join(folder.usual)
             raise DataError(f"'{folder.list_folder}' has no {usual} list; name a list with --split or --list")
+        if warn_shared:
+            _warn_shared(wanted)
         with progress_bars() as progress:
             reports = prepare(folder, wanted, out, progress=progress, **options)
     except CaffeError as error:
         raise click.ClickException(str(error)) from error
     show_reports(reports)
     return reports
+
+
+def _warn_shared(lists: Mapping[str, Sequence[str]]) -> None:
+    for (one, ids), (other, other_ids) in combinations(lists.items(), 2):
+        shared = sorted(set(ids) & set(other_ids))
+        if shared:
+            click.echo(
+                f"warning: {one} and {other} share {len(shared)} images, the first '{shared[0]}'; what is measured on "
+                "the one does not hold for new images if the net was trained on the other",
+                err=True,
+            )

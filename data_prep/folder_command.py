@@ -80,7 +80,7 @@ def folder(
             )
         return own, {name: own.ids(name) for name in splits or there}
 
-    for report in run_lists(lists, **options):
+    for report in run_lists(lists, warn_shared=True, **options):
         absent = absent_classes(found[0], report.outcome.manifest["pixels"]) if report.outcome.manifest else []
         if absent:
             click.echo(f"{report.split}: no pixel of class {', '.join(absent)}", err=True)
