@@ -31,7 +31,7 @@ from data_prep.outcome import Outcome
 from data_prep.png_files import decode_depth, read_file
 from data_prep.run_lock import only_one
 
-__all__ = ["FileSet", "check_sizes", "file_facts", "files_manifest", "write_files"]
+__all__ = ["FileSet", "check_sizes", "file_facts", "file_values", "files_manifest", "write_files"]
 
 
 @dataclass(frozen=True)
@@ -75,8 +75,16 @@ def file_facts(held: Contents, path: Path) -> dict[str, Any]:
     Raises:
         DataError: it is missing, damaged, or holds other values.
     """
-    name = str(path)
     data = read_file(path, held.holds)
+    return {**measure_bytes(data), **measure(held, file_values(held, data, str(path)))}
+
+
+def file_values(held: Contents, data: bytes, name: str) -> np.ndarray:
+    """The values of a file's content, C x H x W, an image's as BGR.
+
+    Raises:
+        DataError: the file is damaged, or holds other values.
+    """
     if held.holds == "label":
         values = decode_segmentation(data, name)[np.newaxis]
     elif held.holds in ("depth", "raw depth"):
@@ -85,7 +93,7 @@ def file_facts(held: Contents, path: Path) -> dict[str, Any]:
         rgb = decode_image(data, name).transpose(2, 0, 1)  # H x W x 3 -> 3 x H x W
         values = rgb[::-1] if held.holds == "image" else rgb
     check_values(held, values, name)
-    return {**measure_bytes(data), **measure(held, values)}
+    return values
 
 
 def check_sizes(facts: Mapping[str, Mapping[str, Any]]) -> None:

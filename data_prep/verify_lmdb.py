@@ -2,23 +2,18 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from caffe_compat.errors import DataError
 from caffe_compat.layer.data.lmdb_source import LMDBReader
-from caffe_compat.proto.datum import datum_to_array, parse_datum
 from data_prep.contents import Contents, check_values, facts_differ, measure, measure_bytes
 from data_prep.jobs import Fault, run_ordered
-from data_prep.labels import decode_label
 from data_prep.lists import list_digest, read_list
 from data_prep.lmdb_build import manifest_of
 from data_prep.manifest import first_difference, read_samples
-from data_prep.png_files import decode_depth
+from data_prep.record_values import decode_record, read_record
 from data_prep.records import record_key
 
 __all__ = ["verify_lmdbs"]
@@ -119,8 +114,8 @@ class _Check:
         for name, held in self.contents.items():
             path = self.folder / name
             title = f"{path}, key {key}"
-            data = _value(path, key)
-            values, encoded = _decoded(held, data, title)
+            data = read_record(path, key)
+            values, encoded = decode_record(held, data, title)
             check_values(held, values, title)
             size = values.shape[1:]
             if first is not None and size != first[1]:
@@ -131,34 +126,3 @@ class _Check:
             first = first or (name, size)
             facts[name] = {**measure_bytes(data), "encoded": encoded, **measure(held, values)}
         return facts
-
-
-def _value(path: Path, key: str) -> bytes:
-    try:
-        data = _reader(path).get(key.encode())
-    except DataError as error:
-        raise DataError(f"'{path}', key {key}: {error}") from error
-    if data is None:
-        raise DataError(f"'{path}' lacks key {key}")
-    return data
-
-
-@lru_cache(maxsize=8)
-def _opened(path: Path, stamp: tuple[int, int, int]) -> LMDBReader:
-    return LMDBReader(path)
-
-
-def _reader(path: Path) -> LMDBReader:
-    """The open database, one to a process; opened again where the file is another."""
-    status = (path / "data.mdb").stat()
-    return _opened(path, (status.st_ino, status.st_mtime_ns, status.st_size))
-
-
-def _decoded(held: Contents, data: bytes, title: str) -> tuple[np.ndarray, bool]:
-    """C x H x W, and whether it was encoded."""
-    datum = parse_datum(data, f"'{title}'")
-    if datum.encoded and held.holds == "label":
-        return decode_label(datum.data, title)[np.newaxis], True
-    if datum.encoded and held.holds in ("depth", "raw depth"):
-        return decode_depth(datum.data, title)[np.newaxis], True
-    return datum_to_array(datum, source=f"{held.holds} '{title}'"), datum.encoded
