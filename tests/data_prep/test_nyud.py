@@ -29,6 +29,12 @@ def run(*arguments):
     return CliRunner().invoke(main, [str(one) for one in arguments])
 
 
+def millimetres(metres):
+    """As MATLAB: the product of singles is a single, and uint16() rounds halves away from zero."""
+    product = (metres * np.float32(1000)).astype(float)
+    return np.where(product % 1 >= 0.5, np.ceil(product), np.floor(product))
+
+
 def stamps(folder):
     return {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
 
@@ -50,8 +56,10 @@ def test_each_frame_becomes_the_files_that_the_release_reads(nyud_source, made):
         raw = np.array(Image.open(made / "data/rawdepth" / f"{name}.png"))
         np.testing.assert_array_equal(read["images"], frame["image"][CROP])
         assert read["depth"].dtype == np.uint16
-        np.testing.assert_array_equal(read["depth"], np.rint(frame["depth"][CROP].astype(float) * 1000))
-        np.testing.assert_array_equal(raw, np.rint(frame["raw"][CROP].astype(float) * 1000))
+        np.testing.assert_array_equal(read["depth"], millimetres(frame["depth"][CROP]))
+        halves = (frame["depth"][CROP] * np.float32(1000)) % 1 == 0.5
+        assert halves.any(), "frames have depths that end in a half"
+        np.testing.assert_array_equal(raw, millimetres(frame["raw"][CROP]))
         want = encode_hha(read["depth"] / 1000, raw == 0, CAMERAS["color-cropped"])
         np.testing.assert_array_equal(read["hha"], want)
         segmentation = scipy.io.loadmat(made / "segmentation" / f"{name}.mat")["segmentation"]
