@@ -23,6 +23,7 @@ from typing import Any
 
 from caffe_compat.errors import DataError
 from data_prep.lmdb_build import disk_errors
+from data_prep.run_lock import only_one
 from data_prep.seg_folder import folder_contents
 
 __all__ = ["is_placed", "place", "unpack"]
@@ -56,24 +57,26 @@ def place(archive: Path, target: Path, holds: str, progress: Callable[[int], Any
 
     Raises:
         DataError: the archive is damaged or is refused (``unpack``), has no such folder, or holds a file that is in
-            the target with other content; the target cannot be written.
+            the target with other content; the target cannot be written; another run unpacks to it.
     """
     target = target.resolve()
     unpacking = target.with_name(f".{target.name}.unpacking")
     with disk_errors(target):
-        shutil.rmtree(unpacking, ignore_errors=True)
-        unpacking.mkdir(parents=True)
-        try:
-            unpack(archive, unpacking, progress)
-            root = _folder_with(unpacking, holds, target.name, archive)
-            if target.is_dir() and not any(target.iterdir()):
-                target.rmdir()
-            if target.exists():
-                _merge(root, target, holds, archive)
-            else:
-                os.replace(root, target)
-        finally:
-            shutil.rmtree(unpacking, ignore_errors=True)
+        unpacking.mkdir(parents=True, exist_ok=True)
+        with only_one(unpacking):
+            try:
+                for left in unpacking.iterdir():
+                    shutil.rmtree(left) if left.is_dir() else left.unlink()
+                unpack(archive, unpacking, progress)
+                root = _folder_with(unpacking, holds, target.name, archive)
+                if target.is_dir() and not any(target.iterdir()):
+                    target.rmdir()
+                if target.exists():
+                    _merge(root, target, holds, archive)
+                else:
+                    os.replace(root, target)
+            finally:
+                shutil.rmtree(unpacking, ignore_errors=True)
 
 
 def unpack(archive: Path, into: Path, progress: Callable[[int], Any] = lambda count: None) -> None:

@@ -20,14 +20,15 @@ import ssl
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from caffe_compat.errors import DataError
 from data_prep.checksums import check_file, note_path, read_note
+from data_prep.run_lock import only_one
 from data_prep.sources import SourceFile
 
 __all__ = ["Patience", "Progress", "fetch"]
@@ -83,8 +84,9 @@ def fetch(
         ``downloaded``, or ``there`` where it was already.
 
     Raises:
-        DataError: a file of that name is there and is another one (it is left alone); or no address gives the file, or
-            it has none: the message says for each why, and where to put a copy got by hand.
+        DataError: a file of that name is there and is another one (it is left alone); another process downloads it;
+            there is no room for it; or no address gives the file, or it has none: the message says for each why, and
+            where to put a copy got by hand.
     """
     if path.exists():
         try:
@@ -100,7 +102,9 @@ def fetch(
     for url in _begun_first(file, path):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            _from_address(_Part(path, url, file), patience or Patience(), progress)
+            part = _Part(path, url, file)
+            with part.alone():
+                _from_address(part, patience or Patience(), progress)
         except _FinalError as error:
             failures.append(f"{url}: {error}")
         except OSError as error:
@@ -168,6 +172,18 @@ class _Part:
         with suppress(FileNotFoundError):
             return self.path.stat().st_size
         return 0
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep other processes off it; where nothing arrives, leave nothing."""
+        self.path.touch()
+        with only_one(self.path):
+            try:
+                yield
+            finally:
+                if not self.size:
+                    self.path.unlink(missing_ok=True)
+                    self.note.unlink(missing_ok=True)
 
     def noted(self) -> dict[str, Any]:
         """What was noted of it: url, validator, total; empty where nothing was."""
@@ -338,6 +354,7 @@ def _receive(response: Any, part: _Part, total: int | None, progress: Progress) 
             progress(done, total)
         file.flush()
         os.fsync(file.fileno())
+    done = part.size
     if total is not None and done < total:
         raise _PassingError(f"the connection ended after {done} of {total} bytes")
     if total is not None and done > total:

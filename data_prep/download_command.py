@@ -29,7 +29,7 @@ SOURCES: dict[str, Source] = {source.name: source for source in (*DATASETS, *WEI
 )
 @click.option("--list", "listing", is_flag=True, help="Show what there is; with NAMEs, all that is known of them.")
 @click.option("--keep-archives", is_flag=True, help="Keep archives when they are unpacked.")
-@click.option("--mirror", metavar="URL", help="Try URL/FILE first for every file.")
+@click.option("--mirror", metavar="URL", help="A served copy of such a folder, archives kept; tried first.")
 @click.option("--attempts", type=click.IntRange(1), default=5, show_default=True, help="In a row without progress.")
 @click.option("--wait", type=click.FloatRange(0), default=1.0, show_default=True, help="After the first, seconds.")
 @click.option("--timeout", type=click.FloatRange(0, min_open=True), default=60.0, show_default=True, help="Seconds.")
@@ -70,7 +70,7 @@ def _get(source: Source, out: Path, keep_archives: bool, mirror: str | None, pat
     whole = True
     for file in source.files:
         if mirror is not None:
-            file = replace(file, urls=(f"{mirror.rstrip('/')}/{file.name}", *file.urls))
+            file = replace(file, urls=(f"{mirror.rstrip('/')}/{file.path(Path()).as_posix()}", *file.urls))
         try:
             click.echo(f"  {_get_file(file, out, keep_archives, patience)}")
         except CaffeError as error:

@@ -49,8 +49,7 @@ def _berkeley(name: str, title: str, stem: str, terms: str, sha1: str = "", then
 
 def _fcn(model: str) -> Source:
     stem = _FCN_FILES[model]
-    score = f"python solve.py {model} --score {{out}}/{_INTO}/{stem}.caffemodel --data {{out}}"
-    then = score if model.startswith("voc-") else ""  # solve.py --data reads VOC
+    then = f"python solve.py {model} --score {{out}}/{_INTO}/{stem}.caffemodel --data {{out}}"
     return _berkeley(model, f"released weights of {model}", stem, _FCN_TERMS, _FCN_SHA1.get(model, ""), then)
 
 

@@ -279,6 +279,9 @@ def test_killed_while_unpacking(tmp_path):
             assert time.monotonic() < deadline
             assert run.poll() is None
             time.sleep(0.01)
+        with pytest.raises(DataError, match=r"another run is writing '.*\.target\.unpacking'"):
+            place(archive, target, "data")
+        assert run.poll() is None
     finally:
         run.kill()
     assert run.wait() == -signal.SIGKILL

@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+import resource
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -315,6 +317,42 @@ def test_a_folder_that_cannot_be_written(server, file, tmp_path, page):
     (tmp_path / "folder").write_text("a file")
     with pytest.raises(DataError, match=r"folder/a\.bin' cannot be written .* make room or correct the permissions"):
         fetch(file, tmp_path / "folder" / "a.bin", AT_ONCE)
+
+
+def test_a_full_disk(server, file, tmp_path, page):
+    """The system refuses to let the file grow; what came is kept, and continued when there is room."""
+    server.pages["/a.bin"] = page()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (123_456, hard))
+    try:
+        with pytest.raises(DataError, match=r"a\.bin' cannot be written .* it goes on where it stopped"):
+            fetch(file, tmp_path / "a.bin", AT_ONCE)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert (tmp_path / "a.bin.part").read_bytes() == CONTENT[:123_456]
+    assert fetch(file, tmp_path / "a.bin", AT_ONCE) == "downloaded"
+    assert (tmp_path / "a.bin").read_bytes() == CONTENT
+    assert ranges(server) == [None, "bytes=123456-"]
+
+
+def test_two_at_once(server, file, tmp_path, page):
+    """The second is told of the first, which is not disturbed."""
+    silence, outcome = threading.Event(), []
+    server.pages["/a.bin"] = page(cuts=[100_000], stall=silence, after={2: page()})
+    first = threading.Thread(target=lambda: outcome.append(fetch(file, tmp_path / "a.bin", AT_ONCE)))
+    first.start()
+    try:
+        deadline = time.monotonic() + 20
+        while not (tmp_path / "a.bin.part.json").exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        with pytest.raises(DataError, match=r"another run is writing '.*a\.bin\.part'; wait for it, or end it"):
+            fetch(file, tmp_path / "a.bin", AT_ONCE)
+    finally:
+        silence.set()
+        first.join()
+    assert outcome == ["downloaded"]
+    assert (tmp_path / "a.bin").read_bytes() == CONTENT
 
 
 def test_no_room(server, file, tmp_path, page):
