@@ -20,6 +20,7 @@ VERBS = {
     "convert": "caffe_compat.tools.convert:convert",
     "convert_imageset": "caffe_compat.tools.convert_imageset:convert_imageset",
     "convolutionalize": "caffe_compat.tools.convolutionalize:convolutionalize",
+    "dense_prediction": "caffe_compat.tools.dense_prediction:dense_prediction",
     "detect": "caffe_compat.tools.detect:detect",
     "device_query": "caffe_compat.tools.device_query:device_query",
     "draw_net": "caffe_compat.tools.draw_net:draw_net",
