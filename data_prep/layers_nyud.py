@@ -18,21 +18,15 @@ import numpy as np
 from caffe_compat.errors import DataError, LayerError
 from caffe_compat.layer.blob import Blob
 from data_prep.labels import VOID
+from data_prep.means import NYUD_MEAN_BGR as MEAN_BGR
+from data_prep.means import NYUD_MEAN_HHA as MEAN_HHA
+from data_prep.means import NYUD_MEAN_LOG_DEPTH as MEAN_LOG_DEPTH
 from data_prep.nyud import NYUDFolder
 from data_prep.nyud_records import NYUDRecords
 from data_prep.param_str import parse_params
 from data_prep.sample_layer import SampleLayer
 
 __all__ = ["MEAN_BGR", "MEAN_HHA", "MEAN_LOG_DEPTH", "NYUDLMDBSegDataLayer", "NYUDSegDataLayer"]
-
-MEAN_BGR = (116.190, 97.203, 92.318)
-"""Of the training images, 0 to 255."""
-
-MEAN_HHA = (132.431, 94.076, 118.477)
-"""Disparity, height and angle."""
-
-MEAN_LOG_DEPTH = 7.844
-"""Of the logarithm of depth in millimetres."""
 
 _TOPS = ("color", "depth", "hha", "label")
 _KINDS = {"color": "image", "depth": "depth", "hha": "hha", "label": "label"}

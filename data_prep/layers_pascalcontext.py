@@ -14,12 +14,10 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from data_prep.layers import FolderSegDataLayer
+from data_prep.means import PASCALCONTEXT_MEAN_BGR as MEAN_BGR
 from data_prep.pascalcontext import PASCALContextFolder, read_mapping
 
 __all__ = ["MEAN_BGR", "PASCALContextSegDataLayer"]
-
-MEAN_BGR = (104.007, 116.669, 122.679)
-"""Of ImageNet's training images, 0 to 255."""
 
 
 class PASCALContextSegDataLayer(FolderSegDataLayer):

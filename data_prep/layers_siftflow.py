@@ -14,13 +14,11 @@ from typing import Any, ClassVar
 import numpy as np
 
 from data_prep.layers import SegDataLayer
+from data_prep.means import SIFTFLOW_MEAN_BGR as MEAN_BGR
 from data_prep.siftflow import SIFTFlowFolder
 from data_prep.siftflow_records import SIFTFlowRecords
 
 __all__ = ["MEAN_BGR", "SIFTFlowLMDBSegDataLayer", "SIFTFlowSegDataLayer"]
-
-MEAN_BGR = (114.578, 115.294, 108.353)
-"""Of the training images, 0 to 255."""
 
 
 class SIFTFlowSegDataLayer(SegDataLayer):
