@@ -1,7 +1,12 @@
 """Building LMDBs: the records, what is kept after an interruption, what is refused."""
 
+import hashlib
 import json
 import os
+import shutil
+import tomllib
+from collections import Counter
+from importlib import metadata
 from pathlib import Path
 
 import lmdb
@@ -19,10 +24,11 @@ from data_prep.lmdb_writer import write_lmdbs
 from data_prep.manifest import read_manifest
 from data_prep.records import PairedLMDB, PairLoader
 from data_prep.sbd import SBDFolder
+from data_prep.user_folder import user_folder
 from data_prep.voc import VOCFolder, find_voc
 
 ROOT = Path(__file__).resolve().parents[2]
-FORMS = [(images, labels) for images in ("jpeg", "raw") for labels in ("raw", "png")]
+FORMS = [(images, labels) for images in ("jpeg", "png", "raw") for labels in ("raw", "png")]
 
 
 def records(path):
@@ -96,6 +102,62 @@ def test_raw_records_hold_what_convert_imageset_stored(realdata, drawn, tmp_path
         assert ours == recorded
 
 
+@pytest.fixture
+def recorded(realdata, tmp_path):
+    """Caffe's six pictures of 64 x 48 and their labels as a folder of one's own, and its LMDBs of them by name."""
+    theirs = {name: records(realdata / "lmdb" / f"{name}_lmdb") for name in ("color_raw", "color_png", "index_label")}
+    ids = [key.decode()[9:-4] for key in theirs["color_png"]]
+    for part in ("images", "labels"):
+        (tmp_path / "own" / part).mkdir(parents=True)
+    for one, value in zip(ids, theirs["color_png"].values(), strict=True):
+        (tmp_path / f"own/images/{one}.png").write_bytes(parse_datum(value, one).data)
+        shutil.copy(realdata / f"lmdb/label_png/{one}.png", tmp_path / "own/labels")
+    datums = {name: [parse_datum(value, name) for value in values.values()] for name, values in theirs.items()}
+    return user_folder(tmp_path / "own", classes=21), ids, datums
+
+
+@pytest.mark.parametrize(("images", "theirs"), [("raw", "color_raw"), ("png", "color_png")])
+def test_records_equal_convert_imagesets(recorded, tmp_path, images, theirs):
+    """Field by field, with the line's number, which is their label, taken out."""
+    folder, ids, datums = recorded
+    write_lmdbs(tmp_path / "db", ids, PairLoader(folder, images))
+    for name, wanted in (("image_lmdb", datums[theirs]), ("label_lmdb", datums["index_label"])):
+        ours = records(tmp_path / "db" / name)
+        assert list(ours) == [f"{i:08d}_{one}".encode() for i, one in enumerate(ids)]
+        for value, datum in zip(ours.values(), wanted, strict=True):
+            datum.label = 0
+            assert parse_datum(value, "ours") == datum
+            assert parse_datum(value, "ours").HasField("encoded")
+
+
+def test_the_mean_is_compute_image_means(realdata, recorded, tmp_path):
+    folder, ids, _ = recorded
+    manifest = write_lmdbs(tmp_path / "db", ids, PairLoader(folder, "png")).manifest
+    caffes = np.load(realdata / "lmdb/color_raw_mean.npy").mean((0, 2, 3))
+    assert manifest["databases"]["image_lmdb"]["mean"] == pytest.approx(caffes, abs=1e-4)
+    assert manifest["databases"]["image_lmdb"]["encoded"] == 6
+
+
+def test_pngs_that_caffe_takes_differently_are_encoded_anew(drawn, tmp_path):
+    """Grey, a palette, transparent, 16 bits: three channels come out; a plain file stays as it is."""
+    root = tmp_path / "own"
+    for part in ("images", "labels"):
+        (root / part).mkdir(parents=True)
+    colours = np.random.RandomState(0).randint(0, 256, (6, 7, 3)).astype(np.uint8)
+    plain = Image.fromarray(colours)
+    kinds = {"plain": plain, "grey": plain.convert("L"), "palette": plain.quantize(8), "clear": plain.convert("RGBA")}
+    for one, image in kinds.items():
+        image.save(root / f"images/{one}.png")
+        (root / f"labels/{one}.png").write_bytes(encode_label(np.zeros((6, 7), np.uint8)))
+    folder, ids = user_folder(root, classes=2), list(kinds)
+    write_lmdbs(tmp_path / "db", ids, PairLoader(folder, "png"))
+    stored = [parse_datum(value, "x") for value in records(tmp_path / "db/image_lmdb").values()]
+    assert stored[0].data == (root / "images/plain.png").read_bytes()
+    for datum, one in zip(stored, ids, strict=True):
+        assert datum.encoded
+        np.testing.assert_array_equal(datum_to_array(datum), folder.read_image(one)[:, :, ::-1].transpose(2, 0, 1))
+
+
 def test_files_that_readers_take_differently_are_stored_raw(drawn, voc, tmp_path):
     grey, turned, png = drawn.val[:3]
     Image.open(voc.image_path(grey)).convert("L").save(voc.image_path(grey))
@@ -128,6 +190,49 @@ def test_the_manifest_counts(drawn, voc, tmp_path):
     assert (tmp_path / "db" / "list.txt").read_text().split() == drawn.val
     rows = [json.loads(line) for line in (tmp_path / "db" / "samples.jsonl").read_text().splitlines()]
     assert [row["key"] for row in rows] == [f"{i:08d}_{one}" for i, one in enumerate(drawn.val)]
+
+
+def test_the_manifest_describes_each_database(drawn, voc, tmp_path):
+    manifest = write_lmdbs(tmp_path / "db", drawn.val, PairLoader(voc)).manifest
+    image, label = manifest["databases"]["image_lmdb"], manifest["databases"]["label_lmdb"]
+    pixels = np.concatenate([voc.read_image(one).reshape(-1, 3) for one in drawn.val])
+    assert image["mean"] == pytest.approx(pixels.mean(0)[::-1], abs=1e-6)
+    assert (image["holds"], image["records"], image["encoded"]) == ("image", 4, 4)
+    assert image["shapes"] == dict(
+        sorted(Counter("3x{}x{}".format(*voc.read_label(one).shape) for one in drawn.val).items())
+    )
+    stored = records(tmp_path / "db/image_lmdb")
+    assert image["bytes"] == sum(map(len, stored.values()))
+    lines = "".join(f"{key.decode()} {hashlib.sha256(value).hexdigest()}\n" for key, value in stored.items())
+    assert image["sha256"] == hashlib.sha256(lines.encode()).hexdigest()
+    assert (label["classes"], label["void"], label["encoded"]) == (21, 255, 0)
+    assert label["pixels"] == manifest["pixels"]
+    assert manifest["format"] == 2
+    assert (
+        manifest["versions"]["caffe-compat"]
+        == tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    )
+    assert manifest["versions"]["lmdb"] == metadata.version("lmdb")
+
+
+def test_transactions_are_bounded(drawn, voc, tmp_path, monkeypatch):
+    """By the number of records and by their bytes; what was committed is in the journal at once."""
+    sizes = []
+    commit = lmdb_build.Build.commit
+
+    def counted(build):
+        sizes.append(len(build._waiting))
+        commit(build)
+        assert len((build.partial / "samples.jsonl").read_text().splitlines()) == sum(sizes)
+
+    monkeypatch.setattr(lmdb_build.Build, "commit", counted)
+    monkeypatch.setattr(lmdb_build, "_MOST_RECORDS", 3)
+    write_lmdbs(tmp_path / "records", drawn.val, PairLoader(voc))
+    assert sizes == [3, 1]
+    sizes.clear()
+    monkeypatch.setattr(lmdb_build, "_MOST_BYTES", 1)
+    write_lmdbs(tmp_path / "bytes", drawn.val, PairLoader(voc))
+    assert sizes == [1, 1, 1, 1, 0]
 
 
 def test_a_list_may_name_an_image_twice(drawn, voc, tmp_path):

@@ -1,6 +1,7 @@
 """NYU Depth V2 in miniature, in the published files' form: to folders and LMDBs, and from these into a net."""
 
 import json
+import shutil
 import subprocess
 import sys
 import tracemalloc
@@ -20,6 +21,8 @@ from data_prep.cli import main
 from data_prep.hha import CAMERAS, encode_hha
 from data_prep.layers_nyud import MEAN_BGR, MEAN_HHA
 from data_prep.nyud_mat import LabeledMat
+from data_prep.nyud_records import NYUDRecords
+from data_prep.png_files import write_png
 
 ROOT = Path(__file__).resolve().parents[2]
 CROP = np.s_[45:470, 40:600]
@@ -160,6 +163,39 @@ def test_the_folder_alone_is_a_source_and_pngs_of_16_bits_are_a_form(made, tmp_p
             np.testing.assert_array_equal(one[top], other[top])
     before = {path.name for path in (tmp_path / "o").iterdir()}
     assert before == {"nyud_trainval", "nyud_test"}
+
+
+def test_hha_as_png_is_decoded_to_the_same_channels(made, tmp_path):
+    """By Caffe's rules, which turn a PNG's red, green, blue into blue, green, red."""
+    done = run("nyud", "--source", made, "--out", tmp_path / "o", "--hha", "png", "--verify")
+    assert done.exit_code == 0, done.output
+    for one in ("5003", "5001", "5004"):
+        position = ["5003", "5001", "5004"].index(one)
+        stored = [
+            parse_datum(LMDBReader(folder / "nyud_trainval/hha_lmdb").get(f"{position:08d}_{one}".encode()), "hha")
+            for folder in (made, tmp_path / "o")
+        ]
+        assert [datum.encoded for datum in stored] == [False, True]
+        np.testing.assert_array_equal(datum_to_array(stored[0]), datum_to_array(stored[1]))
+        assert len(stored[1].data) < len(stored[0].data)
+    layers.register_released_names()
+    params = {"split": "trainval", "tops": ["hha", "label"], "seed": 1}
+    small = net_of(tmp_path, "NYUDLMDBSegDataLayer", {"lmdb_dir": str(tmp_path / "o/nyud_trainval"), **params})
+    files = net_of(tmp_path, "NYUDSegDataLayer", {"nyud_dir": str(made), **params})
+    for one, other in zip(samples(small, params["tops"], 3), samples(files, params["tops"], 3), strict=True):
+        np.testing.assert_array_equal(one["hha"], other["hha"])
+
+
+def test_the_whole_range_of_16_bits_is_kept(made, tmp_path):
+    """Depth of 1 to 65,535 mm through floats and through 16-bit PNGs."""
+    shutil.copytree(made, tmp_path / "in", ignore=shutil.ignore_patterns("nyud_*", "*.json*"))
+    depth = (np.arange(425 * 560) % 65535 + 1).astype(np.uint16).reshape(425, 560)
+    write_png(tmp_path / "in/data/depth/img_5002.png", depth)
+    for form in ("float", "png"):
+        out = tmp_path / form
+        done = run("nyud", "--source", tmp_path / "in", "--out", out, "--depths", form, "--verify")
+        assert done.exit_code == 0, done.output
+        np.testing.assert_array_equal(NYUDRecords(out / "nyud_test", ["depth"]).read_depth_mm("5002"), depth)
 
 
 def test_a_killed_run_goes_on_where_it_stopped(nyud_source, made, tmp_path):

@@ -92,8 +92,13 @@ def test_the_verb_makes_three_databases_keyed_alike(drawn, tmp_path):
     assert manifest["sizes"] == {"256x256": 5}
     counts = np.bincount(np.concatenate([drawn.truth[one][1].ravel() for one in TRAIN]))
     assert manifest["pixels"] == {str(value): int(count) for value, count in enumerate(counts) if count}
-    again = run("--source", drawn.root, "--out", tmp_path / "out")
-    assert again.stdout.count("already there") == 2
+    assert manifest["databases"]["sem_lmdb"]["pixels"] == manifest["pixels"]
+    geometric = np.bincount(np.concatenate([drawn.truth[one][2].ravel() for one in TRAIN]))
+    wanted = {str(value): int(count) for value, count in enumerate(geometric) if count}
+    assert manifest["databases"]["geo_lmdb"]["pixels"] == wanted
+    assert manifest["databases"]["geo_lmdb"]["classes"] == 3
+    again = run("--source", drawn.root, "--out", tmp_path / "out", "--verify")
+    assert again.stdout.count("verified") == 2
 
 
 def test_a_changed_geometric_label_is_noticed(drawn, tmp_path):

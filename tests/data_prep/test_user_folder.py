@@ -80,6 +80,17 @@ def test_lists_of_ones_own(own, tmp_path):
     assert LMDBReader(tmp_path / "2/folder_train/label_lmdb").keys_count == 3
 
 
+def test_lists_that_share_images_are_warned_of_and_made(own, tmp_path):
+    write_list(own.root / "train.txt", IDS[:5])
+    write_list(own.root / "val.txt", IDS[3:7])
+    write_list(own.root / "test.txt", IDS[7:])
+    done = run("--source", own.root, "--out", tmp_path / "out")
+    assert done.exit_code == 0, done.output
+    assert f"warning: train and val share 2 images, the first '{IDS[3]}'; what is measured on the one" in done.stderr
+    assert done.stderr.count("warning:") == 1
+    assert LMDBReader(tmp_path / "out/folder_val/label_lmdb").keys_count == 4
+
+
 def test_another_void_value_becomes_255(own):
     folder = user_folder(own.root, void=2)
     path = folder.label_path(IDS[0])
