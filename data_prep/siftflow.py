@@ -5,7 +5,10 @@
                         S: 0 = void, 1 to 33 the classes
                     GeoLabels/spatial_envelope_256x256_static_8outdoorcategories/ID.mat
                         S: -1 (or 0) = void, 1 to 3 the classes
+                    TestSet1.txt             the 200 test images, a path with backslashes to a line
                     trainval.txt, test.txt   lists of ids, which the FCN release adds (data/sift-flow)
+
+Without the two lists they are made of TestSet1.txt: the same images, but trainval sorted, so that a seed draws others.
 
 Labels are given as nets use them: classes from 0, 255 = void.
 
@@ -14,7 +17,7 @@ siftflow_layers.py, data/sift-flow/classes.txt.
 """
 
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import ClassVar
 
 import numpy as np
@@ -22,11 +25,13 @@ import numpy as np
 from caffe_compat.errors import DataError
 from data_prep.label_mat import decode_label_mat
 from data_prep.labels import check_label_size
+from data_prep.lists import PUBLISHED_SIZES, list_digest
 from data_prep.seg_folder import Pair, SegFolder, folder_contents
 
 __all__ = [
     "GEOMETRIC_NAMES",
     "SEMANTIC_NAMES",
+    "UNANNOTATED",
     "SIFTFlowFolder",
     "decode_geometric",
     "decode_semantic",
@@ -73,7 +78,15 @@ SEMANTIC_NAMES: tuple[str, ...] = (
 GEOMETRIC_NAMES: tuple[str, ...] = ("sky", "horizontal", "vertical")
 """The 3 geometric classes in label order."""
 
+UNANNOTATED: tuple[str, ...] = ("highway_bost181", "street_urb506")
+"""The two images without annotation, which the FCN release leaves out of trainval."""
+
 _SIZE_PX = (256, 256)
+_TEST_SET = "TestSet1.txt"
+_RELEASED = {  # of the sorted ids
+    "trainval": "587d2b5f510e869c83c048f491db37aa63118f116594ce5b45addfc93b66524b",
+    "test": "05cef92d019f81ce4b80a227bd68421248bf507b305e4ccb16432bf7bbab362e",
+}
 _SCENES = "spatial_envelope_256x256_static_8outdoorcategories"
 _PARTS = ("Images", "SemanticLabels", "GeoLabels")
 _PLACES = ("", "SiftFlowDataset", "siftflow", "sift-flow")
@@ -100,6 +113,32 @@ class SIFTFlowFolder(SegFolder):
     def list_folder(self) -> Path:
         """The folder itself."""
         return self.root
+
+    def ids(self, split: str) -> list[str]:
+        """The ids of a list: its file's, or of trainval and test made of TestSet1.txt where they have none.
+
+        Raises:
+            DataError: as ``read_list``; or the lists of a whole dataset are not the released ones.
+        """
+        test_set = self.root / _TEST_SET
+        if split not in _RELEASED or self.list_path(split).exists() or not test_set.is_file():
+            return super().ids(split)
+        lines = test_set.read_text(encoding="utf-8", errors="replace").splitlines()
+        ids = [PureWindowsPath(line.strip()).stem for line in lines if line.strip()]
+        if split == "trainval":
+            images = {path.stem for path in (self.root / "Images" / _SCENES).glob("*.jpg")}
+            ids = sorted(images.difference(ids, UNANNOTATED))
+        if len(ids) == PUBLISHED_SIZES["siftflow", split] and list_digest(sorted(ids)) != _RELEASED[split]:
+            raise DataError(
+                f"'{test_set}' gives {len(ids)} images for {split}, but not those of the FCN release; put its list "
+                f"(shelhamer/fcn.berkeleyvision.org, data/sift-flow/{split}.txt) into '{self.root}'"
+            )
+        return ids
+
+    def splits(self) -> list[str]:
+        """Names of the lists that are there, or can be made."""
+        made = set(_RELEASED) if (self.root / _TEST_SET).is_file() else set()
+        return sorted({*super().splits(), *made} - {Path(_TEST_SET).stem})
 
     def image_path(self, image_id: str) -> Path:
         """Images/.../ID.jpg."""

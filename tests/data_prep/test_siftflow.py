@@ -20,6 +20,7 @@ from data_prep import layers
 from data_prep.cli import main
 from data_prep.layers_siftflow import SIFTFlowLMDBSegDataLayer, SIFTFlowSegDataLayer
 from data_prep.lists import read_list
+from data_prep.siftflow import UNANNOTATED, SIFTFlowFolder
 
 SCENES = "spatial_envelope_256x256_static_8outdoorcategories"
 TRAIN = ["coast_natu975", "street_par29", "forest_for114", "highway_gre37", "mountain_nat57"]
@@ -230,6 +231,38 @@ def test_missing_lists_are_asked_for_and_may_be_named(drawn, tmp_path):
     done = run("--source", drawn.root, "--out", tmp_path / "out", "--list", tmp_path / "mine.txt")
     assert done.exit_code == 0, done.output
     assert LMDBReader(tmp_path / "out/siftflow_mine/geo_lmdb").keys_count == 2
+
+
+def test_without_lists_they_are_made_of_the_datasets_own(drawn, tmp_path):
+    """TestSet1.txt: Windows paths; the rest but two unannotated images is for training."""
+    for split in ("trainval", "test"):
+        (drawn.root / f"{split}.txt").unlink()
+    (drawn.root / "TestSet1.txt").write_bytes("".join(f"{SCENES}\\{one}.jpg\r\n" for one in TEST).encode())
+    shutil.copy(drawn.file("Images", TEST[0]), drawn.file("Images", "highway_bost181"))
+    done = run("--source", drawn.root, "--out", tmp_path / "out")
+    assert done.exit_code == 0, done.output
+    assert read_list(tmp_path / "out/lists/siftflow_trainval.txt") == sorted(TRAIN)
+    assert read_list(tmp_path / "out/lists/siftflow_test.txt") == TEST
+    _, take = layer_of(SIFTFlowSegDataLayer, siftflow_dir=str(drawn.root), split="test")
+    equal(take(2), [drawn.truth[one] for one in TEST])
+
+
+def test_lists_of_the_published_sizes_are_the_released_ones(realdata, tmp_path):
+    released = {split: read_list(realdata / "lists" / f"sift-flow_{split}.txt") for split in ("trainval", "test")}
+    images = tmp_path / "Images" / SCENES
+    images.mkdir(parents=True)
+    for one in [*released["trainval"], *released["test"], *UNANNOTATED]:
+        (images / f"{one}.jpg").touch()
+    folder = SIFTFlowFolder(tmp_path)
+    lines = [f"{SCENES}\\{one}.jpg" for one in released["test"]]
+    (tmp_path / "TestSet1.txt").write_text("\n".join(lines))
+    assert folder.ids("test") == released["test"]
+    assert folder.ids("trainval") == sorted(released["trainval"])
+    lines[7] = f"{SCENES}\\{released['trainval'][0]}.jpg"
+    (tmp_path / "TestSet1.txt").write_text("\n".join(lines))
+    for split in ("trainval", "test"):
+        with pytest.raises(DataError, match=rf"images for {split}, but not those of the FCN release; put its list"):
+            folder.ids(split)
 
 
 def test_wrong_tops_and_parameters_are_refused(drawn):
