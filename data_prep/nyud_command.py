@@ -59,7 +59,7 @@ def nyud(source: Path, out: Path, build: bool, jobs: int, strict: bool, verify: 
     (eccv14-data.tgz of s-gupta/rcnn-depth) or github.com/ankurhanda/nyuv2-meta-data.
 
     The lists are the official split, under FCN's names: trainval (795) and test (654). FCN's own train (381) and val
-    (414) divide trainval scene by scene by no rule: give the release's files instead, data/nyud of
+    (414) divide trainval by no known rule: give the release's files instead, data/nyud of
     shelhamer/fcn.berkeleyvision.org, with --list train.txt --list val.txt. Ids are 5001 to 6449.
 
     A SOURCE that holds data/images, data/depth, data/hha and segmentation already is made into LMDBs only.
