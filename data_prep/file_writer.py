@@ -29,7 +29,7 @@ from data_prep.manifest import FORMAT, describe, journal_lines, read_samples, si
 from data_prep.nyud import decode_segmentation
 from data_prep.outcome import Outcome
 from data_prep.png_files import decode_depth, read_file
-from data_prep.run_lock import only_one
+from data_prep.run_lock import only_one, remove_leftovers
 
 __all__ = ["FileSet", "check_sizes", "file_facts", "file_values", "files_manifest", "write_files"]
 
@@ -155,6 +155,7 @@ def write_files(
         root.mkdir(parents=True, exist_ok=True)
     with only_one(root), disk_errors(root):
         (root / "manifest.json").unlink(missing_ok=True)  # unfinished until all is there
+        remove_leftovers(root, *{files.path(kind, "x").parent for kind in files.patterns})
         rows = _rows_there(files, {files.key(one) for one in samples})
         kept, faults = 0, []
         for (_, sample), made in run_ordered(_Make(files), list(enumerate(samples)), jobs):

@@ -1,6 +1,9 @@
 """Work on a list's samples in one or several processes, results in the list's order, faults collected."""
 
 import multiprocessing
+import multiprocessing.connection
+import os
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -111,6 +114,15 @@ def _take(work: Callable[[str], Any]) -> None:
     """Keep the work in a process that has just been started, so that it is sent there once."""
     global _taken
     _taken = work
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """End this process once the one that started it is gone: a killed one cannot tell its workers to stop."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        multiprocessing.connection.wait([parent.sentinel])
+        os._exit(1)
 
 
 def _attempt_taken(image_id: str) -> Any:

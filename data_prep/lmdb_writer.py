@@ -22,7 +22,7 @@ from data_prep.lmdb_build import Build, Loader, check_count, disk_errors, write_
 from data_prep.manifest import read_manifest
 from data_prep.outcome import Outcome
 from data_prep.records import record_key
-from data_prep.run_lock import only_one
+from data_prep.run_lock import only_one, remove_leftovers
 
 __all__ = ["write_lmdbs"]
 
@@ -62,6 +62,7 @@ def write_lmdbs(
         partial.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         stack.enter_context(only_one(partial))
+        remove_leftovers(partial)
         build = stack.enter_context(Build.opened(partial, loader.databases))
         kept = build.keep(ids, loader, progress)
         faults = []

@@ -1,4 +1,4 @@
-"""One run at a time on a folder."""
+"""One run at a time on a folder, and what a killed one left there."""
 
 import os
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from caffe_compat.errors import DataError
 
-__all__ = ["only_one"]
+__all__ = ["only_one", "remove_leftovers"]
 
 
 @contextmanager
@@ -31,3 +31,10 @@ def only_one(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
+
+
+def remove_leftovers(*folders: Path) -> None:
+    """Remove the temporary files (see whole_file) that a killed run left in folders on which no other is at work."""
+    for folder in folders:
+        for path in folder.glob(".*.tmp"):
+            path.unlink(missing_ok=True)

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import textwrap
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -250,6 +251,7 @@ def test_a_killed_run_leaves_nothing_that_looks_finished_and_goes_on(miniature, 
     unfinished = run("verify", out)
     assert unfinished.exit_code == 1
     assert f"{made.name}.partial' is unfinished; run the command that writes it again" in unfinished.stderr
+    (out / f"{made.name}.partial/.samples.jsonl.1.abc.tmp").write_bytes(b"cut off")
     again = run(*made.command(out, "--verify"))
     assert again.exit_code == 0, again.output
     row = next(iter(rows(again.stdout).values()))
@@ -303,6 +305,31 @@ def test_a_killed_run_of_nyuds_own_file_goes_on(nyud_source, tmp_path, step):
     kept = {name: row["kept"] for name, row in rows(again.stdout).items()}
     assert kept == {"files": "2" if step == "files" else "4", "trainval": "0" if step == "files" else "2", "test": "0"}
     assert {row["rest"].split()[0] for row in rows(again.stdout).values()} == {"verified"}
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="children are looked up in /proc")
+def test_a_killed_run_takes_its_processes_with_it(depths, tmp_path):
+    """SIGKILL leaves the parent no time to stop them; what they began to write is taken away by the next run."""
+    for one in range(40):
+        shutil.copy(tmp_path / "depth/a1.png", tmp_path / f"depth/e{one:02d}.png")
+    command = [sys.executable, "-m", "data_prep", *map(str, depths(tmp_path / "out", "--jobs", "2"))]
+    parent = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)
+    children = Path(f"/proc/{parent.pid}/task/{parent.pid}/children")
+    deadline = time.monotonic() + 60
+    while not list((tmp_path / "out").glob("*.png")):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    workers = children.read_text().split()
+    assert len(workers) >= 2
+    parent.kill()
+    assert parent.wait() == -9
+    while any(Path(f"/proc/{worker}/exe").exists() for worker in workers):
+        assert time.monotonic() < deadline, "a worker goes on though its parent is gone"
+        time.sleep(0.01)
+    (tmp_path / "out/.e00.png.1.abc.tmp").write_bytes(b"cut off")
+    again = run(*depths(tmp_path / "out", "--verify"))
+    assert again.exit_code == 0, again.output
+    assert not list((tmp_path / "out").glob(".*"))
 
 
 FULL = """
