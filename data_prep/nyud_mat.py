@@ -4,9 +4,10 @@
                                http://horatio.cs.nyu.edu/mit/silberman/nyu_depth_v2/nyu_depth_v2_labeled.mat
     splits.mat                 trainNdxs (795) and testNdxs (654)
                                http://horatio.cs.nyu.edu/mit/silberman/indoor_seg_sup/splits.mat
-    classMapping40.mat         mapClass: one of 40 classes for each of the 894 labels; className: their names.
+    classMapping40.mat         mapClass: one of 40 classes for each of the 894 labels; className: their names
+                               (not labels40.mat, which holds the mapped labels of all frames).
                                benchmarkData/metadata/ of Gupta's benchmark (s-gupta/rcnn-depth, eccv14-data.tgz);
-                               also in the repository ankurhanda/nyuv2-meta-data
+                               also in the repositories ankurhanda/nyuv2-meta-data and VainF/nyuv2-python-toolkit
 
 HDF5 shows MATLAB's arrays with their axes in reverse: an H x W x 3 x N array is N x 3 x W x H.
 """
@@ -168,7 +169,8 @@ def read_mapping(path: Path) -> ClassMapping:
             "wanted the 40-class mapping, classMapping40.mat (not the one to 13 or 37 classes)"
         )
     try:
-        names = tuple(str(np.ravel(one)[0]) for one in np.ravel(_variable(path, "className", "classMapping40.mat")))
+        cells = np.ravel(_variable(path, "className", "classMapping40.mat"))
+        names = tuple(str(np.ravel(one)[0]) for one in cells if isinstance(one, np.ndarray))
     except (DataError, IndexError):
         names = ()
     return ClassMapping(np.concatenate(([0], values)).astype(np.uint8), names if len(names) == CLASSES else ())

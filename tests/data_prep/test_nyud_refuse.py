@@ -142,7 +142,13 @@ def test_mappings_that_are_none(tmp_path):
 def test_a_mapping_in_hdf5_is_read_too(tmp_path):
     with h5py.File(tmp_path / "m.mat", "w") as file:
         file["mapClass"] = np.array([[40.0], [1.0], [3.0]])
-    assert read_mapping(tmp_path / "m.mat").classes.tolist() == [0, 40, 1, 3]
+        file["one"] = np.array([[ord("a")]], np.uint16)
+        cells = file.create_dataset("className", (40, 1), h5py.ref_dtype)
+        for i in range(40):
+            cells[i, 0] = file["one"].ref
+    mapping = read_mapping(tmp_path / "m.mat")
+    assert mapping.classes.tolist() == [0, 40, 1, 3]
+    assert mapping.names == (), "references are not names"
 
 
 def test_splits_that_do_not_fit(tmp_path):
