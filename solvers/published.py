@@ -11,6 +11,7 @@ from data_prep.lists import PUBLISHED_SIZES
 
 __all__ = [
     "ALL_BACKGROUND",
+    "CROP_OFFSETS",
     "DEMO_LABEL",
     "LOSSES",
     "OTHERS",
@@ -213,6 +214,15 @@ TABLE_1: Mapping[str, Architecture] = {
 
 VGG_MILLIONS: Mapping[str, int] = {"A": 133, "A-LRN": 133, "B": 133, "C": 134, "D": 138, "E": 144}
 """Millions of parameters of the classifiers: Table 2 of Simonyan and Zisserman, 2015."""
+
+CROP_OFFSETS: Mapping[str, tuple[int, ...]] = {
+    "voc-fcn32s": (19,),
+    "voc-fcn16s": (5, 27),
+    "voc-fcn8s": (5, 9, 31),
+    "voc-fcn8s-atonce": (5, 9, 31),
+    "voc-fcn-alexnet": (18,),
+}
+"""Offsets of the Crop layers in the released VOC nets, in their order; the other datasets' nets have those of VOC's."""
 
 ALL_BACKGROUND: Mapping[str, Row] = {
     "VOC2012 val": Row(
