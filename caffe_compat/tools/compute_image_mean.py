@@ -14,7 +14,7 @@ from caffe_compat.proto.datum import datum_to_array, parse_datum
 from caffe_compat.tools.convert_imageset import check_backend
 from caffe_compat.tools.flags import FlagCommand, flag
 
-__all__ = ["compute_image_mean"]
+__all__ = ["compute_image_mean", "mean_picture"]
 
 
 @click.command(cls=FlagCommand)
@@ -24,7 +24,7 @@ __all__ = ["compute_image_mean"]
 def compute_image_mean(input_db: str, output_file: str | None, backend: str) -> None:
     """Write the mean picture of the LMDB INPUT_DB to OUTPUT_FILE (1 x C x H x W), and log each channel's mean."""
     check_backend(backend)
-    mean, count = _mean(input_db)
+    mean, count = mean_picture(input_db)
     glog.info("compute_image_mean.cpp:101", f"Processed {count} files.")
     if output_file is not None:
         glog.info("compute_image_mean.cpp:108", f"Write to {output_file}")
@@ -35,8 +35,12 @@ def compute_image_mean(input_db: str, output_file: str | None, backend: str) -> 
         glog.info("compute_image_mean.cpp:119", f"mean_value channel [{channel}]: {glog.number(total / values.size)}")
 
 
-def _mean(path: str) -> tuple[np.ndarray, int]:
-    """The mean, C x H x W float32, and the number of pictures."""
+def mean_picture(path: str) -> tuple[np.ndarray, int]:
+    """The mean of an LMDB's pictures, C x H x W float32 as Caffe adds it up, and their number.
+
+    Raises:
+        DataError: the database or a record is damaged, it holds no pictures, or they differ in size.
+    """
     reader = LMDBReader(path)
     glog.info("db_lmdb.cpp:35", f"Opened lmdb {path}")
     total: np.ndarray | None = None
