@@ -10,15 +10,13 @@ from data_prep.dataset_command import dataset_options, run_lists
 from data_prep.download_command import download
 from data_prep.folder_command import folder
 from data_prep.hha_command import hha
-from data_prep.jobs import collect_faults
-from data_prep.lmdb_build import disk_errors
 from data_prep.nyud_command import nyud
 from data_prep.pascalcontext_command import pascalcontext
 from data_prep.prepare import seg11valid
 from data_prep.sbd import LabelPNGs, SBDFolder, find_sbd
 from data_prep.seg_folder import SegFolder
 from data_prep.siftflow_command import siftflow
-from data_prep.summary import progress_bars
+from data_prep.statistics_command import statistics
 from data_prep.verify_command import verify
 from data_prep.voc import VOCFolder, find_voc, train_aug
 
@@ -73,17 +71,10 @@ def sbd(source: Path, classes: int, png: Path | None, **options: Any) -> None:
     def lists(splits: tuple[str, ...]) -> tuple[SegFolder, dict[str, list[str]]]:
         folder = SBDFolder(find_sbd(source).root, classes)
         there = [name for name in ("train", "val") if name in folder.splits()]
-        wanted = {name: folder.ids(name) for name in splits or there}
-        if png is not None:
-            ids = sorted(set().union(*wanted.values()))
-            with progress_bars() as begin, disk_errors(png):
-                png.mkdir(parents=True, exist_ok=True)
-                write = LabelPNGs(folder, png)
-                collect_faults(write, ids, options["jobs"], options["strict"], begin("label PNGs", len(ids)))
-        return folder, wanted  # a faulty label is met, and reported, again
+        return folder, {name: folder.ids(name) for name in splits or there}
 
-    run_lists(lists, **options)
+    run_lists(lists, files_of=None if png is None else lambda folder: LabelPNGs(folder, png).files(), **options)
 
 
-for verb in (hha, nyud, siftflow, pascalcontext, folder, verify, download):
+for verb in (hha, nyud, siftflow, pascalcontext, folder, verify, statistics, download):
     main.add_command(verb)

@@ -1,6 +1,7 @@
 """What the verbs of datasets with image files, label files and lists have in common: options, run and summary."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -8,10 +9,12 @@ from typing import Any
 import click
 
 from caffe_compat.errors import CaffeError, DataError
+from data_prep.file_writer import FileSet, write_files
 from data_prep.prepare import SplitReport, list_of, prepare
 from data_prep.records import IMAGE_FORMS, LABEL_FORMS
 from data_prep.seg_folder import SegFolder
 from data_prep.summary import progress_bars, show_reports
+from data_prep.verify import Begin, verified
 
 __all__ = ["dataset_options", "run_lists"]
 
@@ -45,6 +48,7 @@ def run_lists(
     files: tuple[Path, ...],
     out: Path,
     warn_shared: bool = False,
+    files_of: Callable[[SegFolder], FileSet] | None = None,
     **options: Any,
 ) -> list[SplitReport]:
     """Prepare a dataset's lists and show what became of them.
@@ -55,6 +59,7 @@ def run_lists(
         files: list files besides, or instead.
         out: as ``prepare``.
         warn_shared: warn of lists that share images.
+        files_of: of the dataset, gives the files that are made of every image in the lists, before the databases.
         options: as ``prepare``.
 
     Returns:
@@ -63,7 +68,7 @@ def run_lists(
     Raises:
         ClickException: something is wrong, or there are faulty samples.
     """
-    if options["verify"] and not options["build"]:
+    if options["verify"] and not options["build"] and files_of is None:
         raise click.UsageError("--verify reads again what is written, and --no-lmdb writes nothing; leave one out")
     try:
         folder, wanted = lists(splits) if splits or not files else (lists(())[0], {})
@@ -74,11 +79,27 @@ def run_lists(
         if warn_shared:
             _warn_shared(wanted)
         with progress_bars() as progress:
+            made = [] if files_of is None else [_files(files_of(folder), wanted, progress, **options)]
             reports = prepare(folder, wanted, out, progress=progress, **options)
     except CaffeError as error:
         raise click.ClickException(str(error)) from error
-    show_reports(reports)
+    told = frozenset(fault.image_id for report in made for fault in report.outcome.faults)
+    show_reports(made + [replace(report, shared_faults=told) for report in reports])
     return reports
+
+
+def _files(
+    files: FileSet,
+    lists: Mapping[str, Sequence[str]],
+    progress: Begin,
+    jobs: int,
+    strict: bool,
+    verify: bool,
+    **options: Any,
+) -> SplitReport:
+    ids = sorted(set().union(*lists.values()))
+    outcome = write_files(files, ids, jobs=jobs, strict=strict, progress=progress("files", len(ids)))
+    return SplitReport("files", None, verified(outcome, jobs, progress) if verify else outcome)
 
 
 def _warn_shared(lists: Mapping[str, Sequence[str]]) -> None:

@@ -23,6 +23,7 @@ from caffe_compat.errors import DataError
 from data_prep.contents import Contents, check_values, measure, measure_bytes
 from data_prep.images import decode_image
 from data_prep.jobs import Fault, run_ordered
+from data_prep.labels import decode_label
 from data_prep.lists import list_digest
 from data_prep.lmdb_build import disk_errors, write_text
 from data_prep.manifest import FORMAT, describe, journal_lines, read_samples, sizes_of, tool_versions
@@ -86,7 +87,8 @@ def file_values(held: Contents, data: bytes, name: str) -> np.ndarray:
         DataError: the file is damaged, or holds other values.
     """
     if held.holds == "label":
-        values = decode_segmentation(data, name)[np.newaxis]
+        decode = decode_segmentation if name.endswith(".mat") else decode_label
+        values = decode(data, name)[np.newaxis]
     elif held.holds in ("depth", "raw depth"):
         values = decode_depth(data, name)[np.newaxis]
     else:

@@ -19,6 +19,8 @@ import numpy as np
 
 from caffe_compat.errors import DataError
 from caffe_compat.proto.whole_file import replacing
+from data_prep.contents import Contents
+from data_prep.file_writer import FileSet
 from data_prep.labels import decode_label, encode_label, voc_palette
 from data_prep.seg_folder import SegFolder, folder_contents
 
@@ -71,6 +73,11 @@ class LabelPNGs:
 
     folder: SegFolder
     out: Path
+
+    def files(self) -> FileSet:
+        """What is written of each id."""
+        contents = Contents("label", self.folder.classes, self.folder.void)
+        return FileSet(self.out, self, str, {"label": "{key}.png"}, {"label": contents}, {"palette": "VOC"})
 
     def __call__(self, image_id: str) -> str:
         """``written``, or ``kept`` where the same is there.

@@ -99,13 +99,36 @@ def test_both_sets_are_merged_for_training(drawn, tmp_path):
     for one in drawn.train:
         shutil.copy(drawn.sbdd_dir / "img" / f"{one}.jpg", drawn.voc_dir / "JPEGImages")
     png = run(
-        "sbd", "--source", drawn.sbdd_dir, "--out", tmp_path / "s", "--png", drawn.voc_dir / "SegmentationClassAug"
+        *("sbd", "--source", drawn.sbdd_dir, "--out", tmp_path / "s", "--verify"),
+        *("--png", drawn.voc_dir / "SegmentationClassAug"),
     )
     assert png.exit_code == 0, png.output
-    assert sorted(path.stem for path in (drawn.voc_dir / "SegmentationClassAug").iterdir()) == drawn.train
+    assert [row["state"] for row in table(png.stdout).values()] == ["verified"] * 3
+    assert sorted(path.stem for path in (drawn.voc_dir / "SegmentationClassAug").glob("*.png")) == drawn.train
     there = run("voc", "--source", drawn.voc_dir, "--out", tmp_path / "3", "--list", tmp_path / "aug.txt")
     assert there.exit_code == 0, there.output
     assert LMDBReader(tmp_path / "3/voc2011_aug/label_lmdb").keys_count == 2
+
+
+def test_label_pngs_are_described_verified_and_their_faults_told_once(drawn, tmp_path):
+    (drawn.sbdd_dir / "cls" / f"{drawn.train[4]}.mat").write_bytes(b"x")
+    command = ("sbd", "--source", drawn.sbdd_dir, "--out", tmp_path / "out", "--png", tmp_path / "png")
+    done = run(*command)
+    assert done.exit_code == 1
+    assert "1 faulty samples" in done.stderr
+    assert done.stderr.count("is damaged or not a MATLAB file") == 1
+    assert {name: row["faults"] for name, row in table(done.stdout).items()} == {"files": "1", "train": "1"}
+    assert f"{drawn.train[4]}.mat' is damaged" in (tmp_path / "png/faults.txt").read_text()
+    assert not (tmp_path / "png/manifest.json").exists()
+    write_list(drawn.sbdd_dir / "train.txt", [one for one in drawn.train if one != drawn.train[4]])
+    assert run(*command, "--no-lmdb", "--verify").exit_code == 0
+    manifest = json.loads((tmp_path / "png/manifest.json").read_text())
+    assert manifest["count"] == 6
+    assert manifest["files"]["label"]["classes"] == 21
+    (tmp_path / f"png/{drawn.train[0]}.png").write_bytes(b"x")
+    damaged = run("verify", tmp_path / "png")
+    assert damaged.exit_code == 1
+    assert f"key {drawn.train[0]}: label '" in damaged.stderr
 
 
 def test_a_list_of_ones_own(drawn, tmp_path):
