@@ -65,19 +65,20 @@ def open_samples(folder: Path, dataset: str | None = None, split: str | None = N
     Args:
         folder: one with a manifest.json, which another verb wrote, or a dataset's own.
         dataset: which it is, of DATASETS; found out unless given.
-        split: list of a dataset's folder, or a list file; the first of its usual ones unless given.
+        split: list of a dataset's folder, or a list file; the first of its usual ones unless given; of files that
+            another verb made, all of them.
 
     Raises:
         DataError: there is nothing to read; it is not clear which dataset that is; a list is missing.
     """
-    if (folder / "manifest.json").exists():
-        if split is not None:
-            raise DataError(f"'{folder}' is what was made of one list; leave out --split")
-        manifest = read_manifest(folder)
-        if manifest.get("format") != FORMAT:
-            raise DataError(f"'{folder}' is of format {manifest.get('format')}, this is {FORMAT}; build it again")
-        return (_files if "files" in manifest else _databases)(folder, manifest, dataset)
-    return _published(folder, dataset, split)
+    manifest = read_manifest(folder) if (folder / "manifest.json").exists() else None
+    if manifest is None or ("files" in manifest and split is not None):
+        return _published(folder, dataset, split)
+    if split is not None:
+        raise DataError(f"'{folder}' is what was made of one list; leave out --split")
+    if manifest.get("format") != FORMAT:
+        raise DataError(f"'{folder}' is of format {manifest.get('format')}, this is {FORMAT}; build it again")
+    return (_files if "files" in manifest else _databases)(folder, manifest, dataset)
 
 
 def written_in(folder: Path) -> list[Path]:

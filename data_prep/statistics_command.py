@@ -40,7 +40,7 @@ def statistics(
     A mean picture, as caffe-compat compute_image_mean makes it, needs databases of images of equal size.
     """
     reports, faulty = [], 0
-    wanted = [one for folder in folders for one in written_in(folder)]
+    wanted = [one for folder in folders for one in (written_in(folder) if split is None else [folder])]
     try:
         if mean_file is not None and len(wanted) != 1:
             raise DataError(f"--mean-file is of one list; named are {', '.join(map(str, wanted))}")
