@@ -214,7 +214,7 @@ def test_each_fault_is_named_reported_and_counted(miniature, tmp_path, verb, fau
 
 KILLED = """
     import os, signal, sys
-    from data_prep import file_writer, lmdb_build
+    from data_prep import file_writer, lmdb_build, lmdb_writer
     from data_prep.cli import main
 
     lmdb_build._MOST_RECORDS = 1
@@ -230,6 +230,8 @@ KILLED = """
 
     if sys.argv[1] == "files":
         file_writer._append = dying(file_writer._append)
+    elif sys.argv[1] == "rename":
+        lmdb_writer._rename = lambda partial, folder: os.kill(os.getpid(), signal.SIGKILL)
     else:
         lmdb_build.Build.commit = dying(lmdb_build.Build.commit)
     main(sys.argv[2:])
@@ -257,6 +259,20 @@ def test_a_killed_run_leaves_nothing_that_looks_finished_and_goes_on(miniature, 
     row = next(iter(rows(again.stdout).values()))
     assert (row["images"], row["kept"]) == ("4", "2")
     assert row["rest"] == f"verified {out / made.name}"
+    assert run(*made.command(tmp_path / "unbroken")).exit_code == 0
+    assert content(out / made.name) == content(tmp_path / "unbroken" / made.name)
+
+
+def test_killed_between_the_last_record_and_the_name(miniature, tmp_path):
+    """All is in, and still nothing looks finished; the next run makes nothing again."""
+    made, out = miniature("folder"), tmp_path / "out"
+    killed("rename", made.command(out))
+    assert (out / f"{made.name}.partial/manifest.json").exists()
+    assert not (out / made.name).exists()
+    assert "is unfinished; run the command" in run("verify", out).stderr
+    again = run(*made.command(out, "--verify"))
+    assert again.exit_code == 0, again.output
+    assert rows(again.stdout)["train"]["kept"] == "4"
     assert run(*made.command(tmp_path / "unbroken")).exit_code == 0
     assert content(out / made.name) == content(tmp_path / "unbroken" / made.name)
 
