@@ -212,6 +212,38 @@ def test_what_the_target_lacks_is_moved_in(tmp_path):
     assert sorted(one.name for one in tmp_path.iterdir()) == ["a.tgz", "target"]
 
 
+def test_stopped_while_moving_in(tmp_path, monkeypatch):
+    """What tells a finished dataset comes last; the next run moves in the rest."""
+    target, replace, moved = tmp_path / "target", os.replace, []
+    target.mkdir()
+    (target / "mine").write_bytes(b"mine")
+
+    def stopped(source, there):
+        if len(moved) == 2:
+            raise KeyboardInterrupt
+        replace(source, there)
+        moved.append(there.name)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            place(make(tmp_path, "tar"), target, "data")
+    assert sorted(moved) == ["README", "extra"]
+    assert not is_placed(target, "data")
+    place(tmp_path / "a.tar", target, "data")
+    assert content(target) == {**{name.removeprefix("top/"): text for name, text in FILES.items()}, "mine": b"mine"}
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["a.tar", "target"]
+
+
+def test_what_an_earlier_run_left_is_not_taken(tmp_path):
+    left = tmp_path / ".target.unpacking" / "top" / "data"
+    left.mkdir(parents=True)
+    (left / "half").write_bytes(b"half")
+    (tmp_path / ".target.unpacking" / "file").write_bytes(b"half")
+    place(make(tmp_path, "tar"), tmp_path / "target", "data")
+    assert content(tmp_path / "target") == {name.removeprefix("top/"): text for name, text in FILES.items()}
+
+
 def test_an_empty_target(tmp_path):
     (tmp_path / "target").mkdir()
     place(make(tmp_path, "tgz"), tmp_path / "target", "data")

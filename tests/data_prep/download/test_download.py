@@ -302,6 +302,16 @@ def test_a_part_from_another_address(server, tmp_path, published, page):
     assert server.asked[-1] == ("/two", "bytes=100000-" if published else None, None)
 
 
+def test_the_address_that_a_part_is_from_comes_first(server, tmp_path, page):
+    server.pages["/two"] = page(cuts=[100_000], after={2: page(errors=[404])})
+    wanted = SourceFile("a.bin", "", (f"{server.url}/one", f"{server.url}/two"))
+    with pytest.raises(DataError, match=r"/one: HTTP 404 Not Found\n.*/two: HTTP 404"):
+        fetch(wanted, tmp_path / "a.bin", AT_ONCE)
+    server.pages.update({"/one": page(), "/two": page()})
+    assert fetch(wanted, tmp_path / "a.bin", AT_ONCE) == "downloaded"
+    assert server.asked[-1] == ("/two", "bytes=100000-", '"1"')
+
+
 def test_nothing_public(tmp_path):
     wanted = SourceFile("a.bin", "", size=7, checksums={"sha1": "ab"}, by_hand="ask the authors")
     with pytest.raises(
