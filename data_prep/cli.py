@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from data_prep.contact_sheet_command import contact_sheet
 from data_prep.dataset_command import dataset_options, run_lists
 from data_prep.download_command import download
 from data_prep.folder_command import folder
@@ -76,5 +77,5 @@ def sbd(source: Path, classes: int, png: Path | None, **options: Any) -> None:
     run_lists(lists, files_of=None if png is None else lambda folder: LabelPNGs(folder, png).files(), **options)
 
 
-for verb in (hha, nyud, siftflow, pascalcontext, folder, verify, statistics, download):
+for verb in (hha, nyud, siftflow, pascalcontext, folder, verify, statistics, contact_sheet, download):
     main.add_command(verb)
