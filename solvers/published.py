@@ -13,6 +13,7 @@ __all__ = [
     "ALL_BACKGROUND",
     "CROP_OFFSETS",
     "DEMO_LABEL",
+    "INFERENCE_SECONDS",
     "LOSSES",
     "OTHERS",
     "PUBLISHED",
@@ -211,6 +212,9 @@ TABLE_1: Mapping[str, Architecture] = {
     "voc-fcn32s": Architecture(16, 134, 404, 32, 210),
     "voc-fcn-googlenet": Architecture(22, 6, 907, 32, 59),
 }
+
+INFERENCE_SECONDS: Mapping[str, float] = {"SDS": 50, "FCN-8s": 0.175}
+"""About how long an image takes: the CVPR paper's Table 3, on a K40c."""
 
 VGG_MILLIONS: Mapping[str, int] = {"A": 133, "A-LRN": 133, "B": 133, "C": 134, "D": 138, "E": 144}
 """Millions of parameters of the classifiers: Table 2 of Simonyan and Zisserman, 2015."""
