@@ -12,7 +12,6 @@ where a checksum is published and the size is the same.
 """
 
 import http.client
-import json
 import os
 import re
 import shutil
@@ -20,15 +19,14 @@ import ssl
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from caffe_compat.errors import DataError
 from data_prep.checksums import check_file, note_path, read_note
-from data_prep.run_lock import only_one
+from data_prep.download_part import Part
 from data_prep.sources import SourceFile
 
 __all__ = ["Patience", "Progress", "fetch"]
@@ -102,7 +100,7 @@ def fetch(
     for url in _begun_first(file, path):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            part = _Part(path, url, file)
+            part = Part(path, url, file)
             with part.alone():
                 _from_address(part, patience or Patience(), progress)
         except _FinalError as error:
@@ -119,10 +117,10 @@ def fetch(
 
 def _begun_first(file: SourceFile, path: Path) -> list[str]:
     """The addresses, beginning with the one that a part is there from."""
-    return sorted(file.urls, key=lambda url: _Part(path, url, file).noted().get("url") != url)
+    return sorted(file.urls, key=lambda url: Part(path, url, file).noted().get("url") != url)
 
 
-def _from_address(part: "_Part", patience: Patience, progress: Progress) -> None:
+def _from_address(part: Part, patience: Patience, progress: Progress) -> None:
     """The file under its name, from one address.
 
     Raises:
@@ -151,66 +149,7 @@ def _not_to_be_had(file: SourceFile, path: Path, failures: list[str]) -> str:
     return f"{found}\nrun again later, or put the file{told} at '{path}' by hand and run again{by_hand}"
 
 
-@dataclass
-class _Part:
-    """What has arrived of a file from an address."""
-
-    final: Path
-    url: str
-    file: SourceFile
-
-    @property
-    def path(self) -> Path:
-        return self.final.with_name(f"{self.final.name}.part")
-
-    @property
-    def note(self) -> Path:
-        return self.final.with_name(f"{self.final.name}.part.json")
-
-    @property
-    def size(self) -> int:
-        with suppress(FileNotFoundError):
-            return self.path.stat().st_size
-        return 0
-
-    @contextmanager
-    def alone(self) -> Iterator[None]:
-        """Keep other processes off it; where nothing arrives, leave nothing."""
-        self.path.touch()
-        with only_one(self.path):
-            try:
-                yield
-            finally:
-                if not self.size:
-                    self.path.unlink(missing_ok=True)
-                    self.note.unlink(missing_ok=True)
-
-    def noted(self) -> dict[str, Any]:
-        """What was noted of it: url, validator, total; empty where nothing was."""
-        try:
-            noted = json.loads(self.note.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return {}
-        return noted if isinstance(noted, dict) and {"url", "validator", "total"} <= noted.keys() else {}
-
-    def origin(self) -> dict[str, Any]:
-        """What its continuation must agree with, validator and total; empty where it cannot be continued."""
-        noted = self.noted()
-        if not noted.get("total"):
-            return {}
-        if noted["url"] != self.url:
-            return {"validator": "", "total": noted["total"]} if self.file.checksums else {}
-        return noted
-
-    def begin(self, validator: str, total: int | None) -> None:
-        """Forget what there was, and note where the new content comes from."""
-        self.note.unlink(missing_ok=True)
-        self.path.write_bytes(b"")
-        content = {"url": self.url, "validator": validator, "total": total}
-        self.note.write_text(json.dumps(content), encoding="utf-8")
-
-
-def _download(part: _Part, patience: Patience, progress: Progress) -> None:
+def _download(part: Part, patience: Patience, progress: Progress) -> None:
     """Make the part complete.
 
     Raises:
@@ -232,7 +171,7 @@ def _download(part: _Part, patience: Patience, progress: Progress) -> None:
             time.sleep(min(wait_s, _LONGEST_WAIT_S))
 
 
-def _attempt(part: _Part, timeout_s: float, progress: Progress) -> None:
+def _attempt(part: Part, timeout_s: float, progress: Progress) -> None:
     """One request, from where the part ends."""
     origin = part.origin()
     start = part.size if origin else 0
@@ -265,7 +204,7 @@ def _continues(response: Any, start: int, origin: dict[str, Any], validator: str
     return same and total == origin["total"] and response.headers["Content-Range"].startswith(f"bytes {start}-")
 
 
-def _open(part: _Part, headers: dict[str, str], timeout_s: float) -> Any:
+def _open(part: Part, headers: dict[str, str], timeout_s: float) -> Any:
     """The open answer to a request."""
     try:
         request = urllib.request.Request(part.url, headers=headers)
@@ -325,7 +264,7 @@ def _whole_size(response: Any) -> int | None:
     return int(length) if length.isdecimal() else None
 
 
-def _check_room(part: _Part, missing: int) -> None:
+def _check_room(part: Part, missing: int) -> None:
     free = shutil.disk_usage(part.path.parent).free
     if missing > free:
         raise DataError(
@@ -334,7 +273,7 @@ def _check_room(part: _Part, missing: int) -> None:
         )
 
 
-def _receive(response: Any, part: _Part, total: int | None, progress: Progress) -> None:
+def _receive(response: Any, part: Part, total: int | None, progress: Progress) -> None:
     """Add an answer's body to the part.
 
     Raises:
