@@ -309,6 +309,19 @@ def test_a_killed_run_of_hha_goes_on(depths, tmp_path):
     assert files(out) == files(tmp_path / "unbroken")
 
 
+def test_a_killed_run_over_a_finished_folder_leaves_it_unfinished(depths, tmp_path):
+    """Half of the files are of other settings then."""
+    out = tmp_path / "out"
+    assert run(*depths(out)).exit_code == 0
+    killed("files", depths(out, "--per-metre", "900"))
+    assert not (out / "manifest.json").exists()
+    assert "out' is unfinished; run the command that writes it again" in run("verify", out).stderr
+    again = run(*depths(out, "--per-metre", "900", "--verify"))
+    assert again.exit_code == 0, again.output
+    assert rows(again.stdout)["hha"]["kept"] == "2"
+    assert [one["per_metre"] for one in json.loads((out / "manifest.json").read_text())["settings"]] == [900.0]
+
+
 @pytest.mark.parametrize("step", ["files", "databases"])
 def test_a_killed_run_of_nyuds_own_file_goes_on(nyud_source, tmp_path, step):
     out, command = tmp_path / "out", ["nyud", "--source", nyud_source.folder, "--out"]
