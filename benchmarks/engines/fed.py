@@ -24,13 +24,8 @@ from measuring.timing import time_calls
 from nets.catalogue import lookup
 from nets.sources import InputData, LmdbData, PythonData, Source
 
-__all__ = ["FEEDS", "draw", "time_reading", "time_step"]
+__all__ = ["draw", "time_reading", "time_step"]
 
-FEEDS = {
-    "fixed input": "the same arrays in every step",
-    "python layers": "LMDBSegDataLayer, as solve.py --read lmdb: in a drawn order",
-    "Data layers": "Caffe's Data layers over the same LMDBs, in key order, loaded ahead in the background",
-}
 _CLASSES = (1, 6, 8, 15)
 _MEAN_BGR = (104.00699, 116.66877, 122.67892)
 
@@ -61,7 +56,13 @@ def draw(work: dict[str, Any], pairs: int) -> dict[str, Any]:
 
 
 def time_reading(work: dict[str, Any], feed: str, repeats: int) -> dict[str, Any]:
-    """Seconds that a net of nothing but the data layers takes for an image with its label."""
+    """Seconds that a net of nothing but the data layers takes for an image with its label.
+
+    Args:
+        work: the fields of a Work; its folder has the LMDBs.
+        feed: ``python layers`` or ``Data layers``.
+        repeats: images.
+    """
     given = Work(**work)
     torch.set_num_threads(given.threads)
     n = NetSpec()
@@ -72,7 +73,13 @@ def time_reading(work: dict[str, Any], feed: str, repeats: int) -> dict[str, Any
 
 
 def time_step(work: dict[str, Any], feed: str, repeats: int) -> dict[str, Any]:
-    """Seconds of a solver step of voc-fcn8s."""
+    """Seconds of a solver step of voc-fcn8s.
+
+    Args:
+        work: the fields of a Work; its folder has the LMDBs.
+        feed: ``fixed input``, ``python layers`` or ``Data layers``.
+        repeats: timed steps.
+    """
     given = Work(**work)
     torch.set_num_threads(given.threads)
     made = solver(given, lookup("voc-fcn8s").build(_source(given, feed), width=given.channels))

@@ -85,9 +85,16 @@ def _runs(net: Net) -> Callable[[np.ndarray], np.ndarray]:
     return run
 
 
-def solver(work: Work, param: NetParameter) -> SGDSolver:
-    """Caffe's SGD with the released settings over a lean train net, weights set in place."""
-    settings = SolverParameter(base_lr=1e-14, momentum=0.99, weight_decay=5e-4, lr_policy="fixed")
+def solver(work: Work, param: NetParameter, **changed: float) -> SGDSolver:
+    """Caffe's SGD over a lean train net, weights set in place.
+
+    Args:
+        work: channels and precision.
+        param: the net.
+        changed: settings that are not as released.
+    """
+    released: dict[str, Any] = {"base_lr": 1e-14, "momentum": 0.99, "weight_decay": 5e-4, "lr_policy": "fixed"}
+    settings = SolverParameter(**(released | changed))
     settings.train_net_param.CopyFrom(param)
     made = SGDSolver(settings, keep=[], **_precision(work, SGDSolver))
     set_weights(made.net)

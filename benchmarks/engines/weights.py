@@ -7,12 +7,13 @@ import numpy as np
 __all__ = ["draw_bias", "draw_weight", "set_interpolation"]
 
 _BIAS_STD = 0.1
+_FIRST, _FIRST_FACTOR = "conv1_1", 1 / 64  # brings pixels of -124 to 151 to activations near 1
 
 
 def draw_weight(layer: str, weight: np.ndarray) -> None:
     """Fill a Convolution's weight, O x I x kh x kw float32, in place: normal, He's spread."""
     _rng(layer, 0).standard_normal(out=weight, dtype=np.float32)
-    weight *= np.float32((2 / np.prod(weight.shape[1:])) ** 0.5)
+    weight *= np.float32((2 / np.prod(weight.shape[1:])) ** 0.5 * (_FIRST_FACTOR if layer == _FIRST else 1))
 
 
 def draw_bias(layer: str, bias: np.ndarray) -> None:
