@@ -105,15 +105,16 @@ def features(
     return top
 
 
-def trunk(n: NetSpec, data: Top, *, width: float = 1, dropout: bool = True) -> Top:
+def trunk(n: NetSpec, data: Top, *, width: float = 1, dropout: bool = True, first_pad: int = FIRST_PAD_PX) -> Top:
     """GoogLeNet made fully convolutional: its average pooling slides, its auxiliary heads are dropped.
 
-    The first layer's padding of 100 pixels leaves room for the window of 7 x 7 features at any image size from 64 on.
+    The first layer's padding of 100 pixels leaves room for the window of 7 x 7 features at any image size from 64 on;
+    ``first_pad`` gives another.
 
     Returns:
         Features of stride 32, N x 1024*width x h x w, each the mean of a window.
     """
-    top = features(n, data, width=width, first_pad=FIRST_PAD_PX)
+    top = features(n, data, width=width, first_pad=first_pad)
     n["pool5/7x7_s1"] = L.Pooling(top, pool=P.Pooling.AVE, kernel_size=7, stride=1)
     top = n["pool5/7x7_s1"]
     if dropout:

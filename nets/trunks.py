@@ -248,7 +248,15 @@ def alexnet_features(
     return top
 
 
-def alexnet(n: NetSpec, data: Top, *, width: float = 1, dropout: bool = True, norm_first: bool = False) -> Top:
+def alexnet(
+    n: NetSpec,
+    data: Top,
+    *,
+    width: float = 1,
+    dropout: bool = True,
+    first_pad: int = FIRST_PAD_PX,
+    norm_first: bool = False,
+) -> Top:
     """CaffeNet, the one-GPU form of AlexNet, with fc6 and fc7 as convolutions.
 
     Its layers learn at Caffe's default rates: biases as weights, with decay.
@@ -258,10 +266,11 @@ def alexnet(n: NetSpec, data: Top, *, width: float = 1, dropout: bool = True, no
         data: N x 3 x H x W, BGR minus mean.
         width: fraction of the channels; those of conv1, conv3 and conv4 must come out even for the two groups.
         dropout: whether fc6 and fc7 are followed by Dropout.
+        first_pad: zeros around the image, pixels.
         norm_first: AlexNet's own order of LRN and pooling.
 
     Returns:
         Features of stride 32, N x 4096*width x h x w.
     """
-    top = alexnet_features(n, data, width=width, first_pad=FIRST_PAD_PX, norm_first=norm_first)
+    top = alexnet_features(n, data, width=width, first_pad=first_pad, norm_first=norm_first)
     return fc6_fc7(n, top, 6, width, dropout, "", lambda name: {"group": 1})

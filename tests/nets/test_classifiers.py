@@ -1,7 +1,11 @@
 """The classification nets: published sizes, training, and their fully convolutional trunks."""
 
+from functools import partial
+
 import numpy as np
 import pytest
+import torch
+import torch.nn.functional as F
 
 from caffe_compat.device import set_random_seed
 from caffe_compat.errors import NetError
@@ -9,7 +13,8 @@ from caffe_compat.net.net import Net
 from caffe_compat.proto.caffe_pb2 import TEST, TRAIN
 from caffe_compat.spec.net_spec import NetSpec
 from caffe_compat.spec.net_spec import layers as L
-from nets import trunks
+from caffe_compat.tools.convolutionalize import convolutional_twin
+from nets import googlenet, trunks
 from nets.catalogue import lookup
 from nets.classifiers import CLASSIFIERS, INPUT_SHAPE, build
 from nets.geometry import places
@@ -82,24 +87,59 @@ def test_alexnet_normalises_before_it_pools_and_caffenet_after():
     assert order["caffenet"].index("norm1") > order["caffenet"].index("pool1")
 
 
-@pytest.mark.parametrize("configuration", trunks.VGG_CONFIGURATIONS)
-def test_a_convolutionalised_trunk_takes_a_classifier_s_weights_and_gives_its_features(configuration):
-    source = deploy(f"vgg-{configuration.lower()}")
+# by classifier: its fully convolutional trunk, without the 100 pixels of padding; the blob that it ends in; what stays
+TRUNKS = {
+    **{
+        f"vgg-{configuration.lower()}": (partial(trunks.vgg, configuration=configuration, first_pad=1), "fc7", "fc8")
+        for configuration in trunks.VGG_CONFIGURATIONS
+    },
+    "caffenet": (partial(trunks.alexnet, first_pad=0), "fc7", "fc8"),
+    "alexnet": (partial(trunks.alexnet, first_pad=0, norm_first=True), "fc7", "fc8"),
+    "googlenet": (partial(googlenet.trunk, first_pad=3), "pool5/7x7_s1", "loss3/classifier"),
+}
+
+
+@pytest.mark.parametrize("name", CLASSIFIERS)
+def test_a_convolutionalised_trunk_takes_a_classifier_s_weights_and_gives_its_features(name):
+    set_random_seed(5)
+    trunk, features, head = TRUNKS[name]
+    source = deploy(name)
     n = NetSpec()
     n.data = L.Input(shape={"dim": list(INPUT_SHAPE)})
-    trunks.vgg(n, n.data, configuration, width=1 / 16, dropout=False, first_pad=1)
+    trunk(n, n.data, width=1 / 16, dropout=False)
     twin = Net(n.to_proto(), TEST)
     report = transplant(twin, source, echo=None)
     assert report.untouched == []
-    assert {transfer.source for transfer in report.dropped} == {"fc8"}
+    assert {transfer.source for transfer in report.dropped} == {head}
     image = np.random.default_rng(1).normal(0, 50, INPUT_SHAPE).astype(np.float32)
     source.forward(data=image)
-    features = twin.forward(data=image)["fc7"]
-    expected = source.blobs["fc7"].data
-    assert features.shape == (*expected.shape, 1, 1)
-    np.testing.assert_allclose(
-        features.reshape(expected.shape), expected, rtol=1e-3, atol=1e-4 * np.abs(expected).max()
-    )
+    found = twin.forward(data=image)[features]
+    expected = source.blobs[features].data
+    assert found.shape[2:] == (1, 1)
+    assert expected.std() > 0
+    np.testing.assert_allclose(found.reshape(expected.shape), expected, rtol=1e-3, atol=1e-4 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("name", CLASSIFIERS)
+def test_convolutionalize_gives_the_same_scores_at_224_and_a_map_at_a_larger_size(name):
+    set_random_seed(6)
+    source = deploy(name)
+    _, twin = convolutional_twin(source)
+    scores = TRUNKS[name][2]
+    image = np.random.default_rng(2).normal(0, 50, INPUT_SHAPE).astype(np.float32)
+    source.forward(data=image)
+    twin.forward(data=image)
+    wanted, found = source.blobs[scores].data, twin.blobs[scores].data
+    assert wanted.std() > 0
+    assert found.shape == (1, 5, 1, 1)
+    np.testing.assert_allclose(found.ravel(), wanted.ravel(), rtol=1e-3, atol=1e-4 * np.abs(wanted).max())
+    twin.blobs["data"].reshape(1, 3, 288, 320)
+    twin.reshape()
+    larger = np.random.default_rng(3).normal(0, 50, (1, 3, 288, 320)).astype(np.float32)
+    twin.forward(data=larger)
+    assert twin.blobs["prob"].shape == (1, 5, 3, 4)
+    np.testing.assert_allclose(twin.blobs["prob"].data.sum(axis=1), 1, rtol=1e-5)
+    assert twin.blobs[scores].data.std(axis=(2, 3)).max() > 0
 
 
 def test_fcn_googlenet_takes_googlenet_s_weights():
@@ -140,6 +180,54 @@ def test_fcn8s_of_vgg19_takes_vgg19_s_weights():
     report = transplant(fcn, deploy("vgg-e"), echo=None)
     assert {transfer.source for transfer in report.dropped} == {"conv5_4", "fc8"}
     assert report.untouched == ["score_fr", "upscore2", "upscore_pool4", "upscore8"]
+
+
+def same(image, kernel_size, stride):
+    """Zeros as TensorFlow's 'SAME' adds them: half of what is missing before, the rest after."""
+    missing = [max(0, (-(-side // stride) - 1) * stride + kernel_size - side) for side in image.shape[2:]]
+    (top, bottom), (left, right) = ((total // 2, total - total // 2) for total in missing)
+    return F.pad(image, (left, right, top, bottom))
+
+
+def raised(image, weight, bias, factor, like):
+    """'SAME' upsampling to a size: the transposed convolution, cut as its forward one pads."""
+    full = F.conv_transpose2d(image, weight, bias, stride=factor)
+    first = factor // 2
+    return full[:, :, first : first + like.shape[2], first : first + like.shape[3]]
+
+
+@pytest.mark.parametrize("size", [(64, 96), (70, 83)])
+def test_fcn8s_of_vgg19_computes_what_the_ports_do(size):
+    """Written out with torch: 'SAME' convolutions, averages over what is there, conv5_3 without its ReLU."""
+    set_random_seed(8)
+    param = fcn8s_vgg19(InputData({"data": (1, 3, *size)}), classes=4, width=1 / 16)
+    for layer in param.layer:
+        if layer.type in ("Convolution", "Deconvolution"):
+            layer.convolution_param.weight_filler.type = "msra"
+            layer.convolution_param.bias_filler.type = "gaussian"
+            layer.convolution_param.bias_filler.std = 0.1
+    net = Net(param, TEST)
+    image = np.random.default_rng(4).normal(0, 5, (1, 3, *size)).astype(np.float32)
+    weights = {name: [torch.from_numpy(blob.data.copy()) for blob in blobs] for name, blobs in net.params.items()}
+
+    def conv(name, top):
+        kernel = weights[name][0]
+        return F.conv2d(same(top, kernel.shape[2], 1), kernel, weights[name][1])
+
+    top, pools = torch.from_numpy(image), {}
+    for stage, count in enumerate((2, 2, 4, 4), start=1):
+        for i in range(1, count + 1):
+            top = conv(f"conv{stage}_{i}", top).relu()
+        top = pools[stage] = F.avg_pool2d(top, 2, ceil_mode=True, count_include_pad=False)
+    top = conv("conv5_3", conv("conv5_2", conv("conv5_1", top).relu()).relu())
+    top = F.max_pool2d(top, 2, ceil_mode=True)
+    top = conv("score_fr", conv("fc7", conv("fc6", top).relu()).relu())
+    top = raised(top, *weights["upscore2"], 2, pools[4]) + pools[4]
+    top = raised(top, *weights["upscore_pool4"], 2, pools[3]) + pools[3]
+    expected = raised(top, *weights["upscore8"], 8, torch.from_numpy(image)).numpy()
+    found = net.forward(data=image)["score"]
+    assert found.shape == (1, 4, *size)
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4 * np.abs(expected).max())
 
 
 def test_unknown_classifier():
