@@ -1,6 +1,7 @@
 """What a recipe says: one training of the paper, as data.
 
-A recipe is a file of ``solvers/recipes/`` that defines ``RECIPE`` and whose docstring gives the command, the device,
+Which layers interpolate is said by their rate of 0 in the net, and the split to score on by the catalogue. A recipe is
+a file of ``solvers/recipes/`` that defines ``RECIPE`` and whose docstring gives the command, the device,
 the hours and the expected result. ``solve.py MODEL`` runs it; ``solve.py --list`` shows all.
 """
 
@@ -8,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from caffe_compat.proto.caffe_pb2 import SolverParameter
+from solvers.published import PUBLISHED, Row
 
 __all__ = ["RELEASED_SETTINGS", "Recipe"]
 
@@ -64,6 +66,11 @@ class Recipe:
     def predecessors(self) -> tuple[str, ...]:
         """The recipes whose results it starts from; none where it starts from an ILSVRC classifier."""
         return tuple(self.fuses.values()) or ((self.begins_from,) if self.begins_from is not None else ())
+
+    @property
+    def published(self) -> tuple[Row, ...]:
+        """What was published of its result: figures, table and tolerance by source and split."""
+        return PUBLISHED[self.model]
 
     def solver(self, train_file: str | None = None, test_file: str | None = None) -> SolverParameter:
         """The solver message.

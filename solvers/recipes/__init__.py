@@ -4,6 +4,7 @@ import difflib
 from importlib import import_module
 
 from caffe_compat.errors import SolverError
+from solvers.published import SOURCES, Row
 from solvers.recipe import Recipe
 
 __all__ = ["RECIPES", "chain", "recipe", "recipe_text"]
@@ -59,8 +60,20 @@ def recipe(name: str) -> Recipe:
 
 
 def recipe_text(name: str) -> str:
-    """What the recipe's file says of itself: command, device, hours, expected result."""
-    return import_module(_module(name)).__doc__ or ""
+    """What the recipe's file says of itself (command, device, hours, expected result), and all that was published.
+
+    Figures are pixel accuracy / mean accuracy / mean IU / frequency-weighted IU in per cent.
+    """
+    text = (import_module(_module(name)).__doc__ or "").rstrip("\n")
+    return "\n".join([text, *(f"Published: {_told(row)}" for row in recipe(name).published)]) + "\n"
+
+
+def _told(row: Row) -> str:
+    """A row with where it is from and how near a score is to come to it."""
+    values = (row.pixel_accuracy, row.mean_accuracy, row.mean_iu, row.fw_iu)
+    figures = "/".join("-" if value is None else f"{100 * value:.5g}" for value in values)
+    task, table = (f"{row.task}, " if row.task else ""), (f", Table {row.table}" if row.table else "")
+    return f"{figures} on {row.split}, {task}within {100 * row.tolerance:g} ({SOURCES[row.source]}{table})"
 
 
 def chain(name: str) -> list[Recipe]:

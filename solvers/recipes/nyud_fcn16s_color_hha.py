@@ -3,7 +3,7 @@
 Command:   python solve.py nyud-fcn16s-color-hha --data DATA --init nyud-fcn32s-color-hha.caffemodel   (or --stages)
 Device:    one GPU of 12 GB (269M parameters), or CPU (about 8 s an iteration on two cores).
 Time:      100,000 iterations; about 20 hours on a recent GPU, 9 days on two cores.
-Expected:  mean IU 34.0 on NYUDv2 test (CVPR).
+Expected:  mean IU 34.0 on NYUDv2 test (CVPR, Table 4).
 Source:    CVPR 2015, Table 4.
 """
 

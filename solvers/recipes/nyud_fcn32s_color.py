@@ -3,7 +3,7 @@
 Command:   python solve.py nyud-fcn32s-color --data DATA --init VGG_ILSVRC_16_layers.caffemodel
 Device:    one GPU of 8 GB, or CPU (about 4 s an iteration on two cores).
 Time:      100,000 iterations; about 10 hours on a recent GPU, 5 days on two cores.
-Expected:  mean IU 31.6 on NYUDv2 test (PAMI), 29.2 (CVPR).
+Expected:  mean IU 31.6 on NYUDv2 test (PAMI, Table 5), 29.2 (CVPR, Table 4).
 Source:    shelhamer/fcn.berkeleyvision.org nyud-fcn32s-color.
 """
 

@@ -3,7 +3,7 @@
 Command:   python solve.py nyud-fcn32s-color-hha --data DATA --init COLOR.caffemodel --init HHA.caffemodel
 Device:    one GPU of 12 GB (269M parameters), or CPU (about 8 s an iteration on two cores).
 Time:      100,000 iterations; about 20 hours on a recent GPU, 9 days on two cores.
-Expected:  mean IU 33.3 on NYUDv2 test (PAMI), 32.8 (CVPR).
+Expected:  mean IU 33.3 on NYUDv2 test (PAMI, Table 5), 32.8 (CVPR, Table 4).
 Source:    shelhamer/fcn.berkeleyvision.org nyud-fcn32s-color-hha.
 """
 

@@ -3,7 +3,7 @@
 Command:   python solve.py pascalcontext-fcn16s --data DATA --init pascalcontext-fcn32s.caffemodel   (or --stages)
 Device:    one GPU of 8 GB, or CPU (about 4 s an iteration on two cores).
 Time:      400,000 iterations; about 40 hours on a recent GPU, 20 days on two cores.
-Expected:  mean IU 38.4 (PAMI), 34.8 (CVPR) on PASCAL-Context val.
+Expected:  mean IU 38.4 (PAMI, Table 7), 34.8 (CVPR, Table 6) on PASCAL-Context val.
 Source:    shelhamer/fcn.berkeleyvision.org pascalcontext-fcn16s.
 """
 

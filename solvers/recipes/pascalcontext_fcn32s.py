@@ -3,7 +3,7 @@
 Command:   python solve.py pascalcontext-fcn32s --data DATA --init VGG_ILSVRC_16_layers.caffemodel
 Device:    one GPU of 8 GB, or CPU (about 4 s an iteration on two cores).
 Time:      400,000 iterations; about 40 hours on a recent GPU, 20 days on two cores.
-Expected:  mean IU 36.7 (PAMI), 31.8 (CVPR) on PASCAL-Context val.
+Expected:  mean IU 36.7 (PAMI, Table 7), 31.8 (CVPR, Table 6) on PASCAL-Context val.
 Source:    shelhamer/fcn.berkeleyvision.org pascalcontext-fcn32s.
 """
 

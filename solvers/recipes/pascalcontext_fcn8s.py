@@ -3,7 +3,7 @@
 Command:   python solve.py pascalcontext-fcn8s --data DATA --init pascalcontext-fcn16s.caffemodel   (or --stages)
 Device:    one GPU of 8 GB, or CPU (about 4 s an iteration on two cores).
 Time:      400,000 iterations; about 40 hours on a recent GPU, 20 days on two cores.
-Expected:  mean IU 39.1 (PAMI), 35.1 (CVPR) on PASCAL-Context val.
+Expected:  mean IU 39.1 (PAMI, Table 7), 35.1 (CVPR, Table 6) on PASCAL-Context val.
 Source:    shelhamer/fcn.berkeleyvision.org pascalcontext-fcn8s.
 """
 

@@ -3,7 +3,7 @@
 Command:   python solve.py siftflow-fcn16s --data DATA --init siftflow-fcn32s.caffemodel   (or --stages)
 Device:    one GPU of 8 GB, or CPU (about 4 s an iteration on two cores).
 Time:      100,000 iterations; about 5 hours on a recent GPU, 3 days on two cores.
-Expected:  mean IU 39.5 and geometric accuracy 94.3 on SIFT Flow test (CVPR).
+Expected:  mean IU 39.5 and geometric accuracy 94.3 on SIFT Flow test (CVPR, Table 5).
 Source:    shelhamer/fcn.berkeleyvision.org siftflow-fcn16s.
 """
 

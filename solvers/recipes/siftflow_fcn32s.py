@@ -3,7 +3,7 @@
 Command:   python solve.py siftflow-fcn32s --data DATA --init VGG_ILSVRC_16_layers.caffemodel
 Device:    one GPU of 8 GB, or CPU (about 4 s an iteration on two cores).
 Time:      100,000 iterations; about 5 hours on a recent GPU, 3 days on two cores.
-Expected:  mean IU not published; 16s 39.5 (CVPR), 8s 41.2 (PAMI).
+Expected:  mean IU not published; 16s 39.5 (CVPR, Table 5), 8s 41.2 (PAMI, Table 6).
 Source:    shelhamer/fcn.berkeleyvision.org siftflow-fcn32s.
 """
 

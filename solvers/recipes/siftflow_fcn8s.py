@@ -3,7 +3,7 @@
 Command:   python solve.py siftflow-fcn8s --data DATA --init siftflow-fcn16s.caffemodel   (or --stages)
 Device:    one GPU of 8 GB, or CPU (about 4 s an iteration on two cores).
 Time:      100,000 iterations; about 5 hours on a recent GPU, 3 days on two cores.
-Expected:  mean IU 41.2 and geometric accuracy 94.6 on SIFT Flow test (PAMI).
+Expected:  mean IU 41.2 and geometric accuracy 94.6 on SIFT Flow test (PAMI, Table 6).
 Source:    shelhamer/fcn.berkeleyvision.org siftflow-fcn8s.
 """
 

@@ -2,8 +2,8 @@
 
 Command:   python solve.py voc-fcn-alexnet --data DATA --init bvlc_reference_caffenet.caffemodel
 Device:    one GPU of 4 GB, or CPU.
-Time:      100,000 iterations of 20 images each; the loss is normalised by the labelled pixels.
-Expected:  mean IU 48.0 on seg11valid (release); 39.8 in the CVPR paper.
+Time:      100,000 iterations of 20 images each; about 2 days on a recent GPU.
+Expected:  mean IU 48.0 on seg11valid (release); 39.8 (CVPR, Table 1).
 Source:    shelhamer/fcn.berkeleyvision.org voc-fcn-alexnet.
 """
 
@@ -13,4 +13,5 @@ RECIPE = Recipe(
     model="voc-fcn-alexnet",
     settings={**RELEASED_SETTINGS, "base_lr": 1e-4, "momentum": 0.9, "iter_size": 20},
     ilsvrc="bvlc_reference_caffenet.caffemodel",
+    notes=("unlike in the other released nets the loss is normalised by the labelled pixels, and gradients add up",),
 )

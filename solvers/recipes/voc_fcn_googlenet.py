@@ -3,7 +3,7 @@
 Command:   python solve.py voc-fcn-googlenet --data DATA --init bvlc_googlenet.caffemodel
 Device:    one GPU of 6 GB, or CPU.
 Time:      100,000 iterations of 20 images each; about 3 days on a recent GPU.
-Expected:  mean IU 42.5 on seg11valid (CVPR).
+Expected:  mean IU 42.5 on seg11valid (CVPR, Table 1).
 Source:    CVPR 2015, section 4.1; rate, momentum and batch from section 4.3.
 """
 

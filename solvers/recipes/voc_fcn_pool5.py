@@ -3,7 +3,7 @@
 Command:   python solve.py voc-fcn-pool5 --data DATA --init VGG_ILSVRC_16_layers.caffemodel
 Device:    one GPU of 8 GB, or CPU (about 4 s an iteration on two cores).
 Time:      100,000 iterations; about 10 hours on a recent GPU, 5 days on two cores.
-Expected:  mean IU 50.0 on seg11valid (PAMI).
+Expected:  mean IU 50.0 on seg11valid (PAMI, Table 3).
 Source:    PAMI 2016.
 """
 

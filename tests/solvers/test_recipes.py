@@ -1,6 +1,7 @@
 """Recipes as data: the released settings, the chain of stages, and the files that --emit-prototxt writes."""
 
 import json
+import re
 
 import pytest
 from google.protobuf import json_format, text_format
@@ -121,8 +122,10 @@ def test_chain_to_a_net_of_two_streams_has_a_net_for_each():
 def test_a_recipe_says_command_device_time_and_result(name):
     text = recipe_text(name)
     assert f"python solve.py {name} --data DATA --init " in text
-    for part in ("Device:", "Time:", "Expected:"):
-        assert part in text
+    for part in ("Device:", "Expected:", "Source:"):
+        assert f"\n{part} " in text
+    assert re.search(r"\nTime:      [\d,]+ iterations.*; about \d+ (hours|days)", text)
+    assert text.count("\nPublished: ") == len(PUBLISHED[name]) == len(recipe(name).published)
     figures = [row for row in PUBLISHED[name] if row.mean_iu is not None]
     if figures and figures[0].source == "R":
         assert f"mean IU {100 * figures[0].mean_iu:.1f} on seg11valid (release)" in text
@@ -130,6 +133,18 @@ def test_a_recipe_says_command_device_time_and_result(name):
         for row in figures:
             assert f"{100 * row.mean_iu:.1f}" in text
             assert row.split in text
+
+
+def test_what_was_published_is_told_with_table_and_tolerance():
+    assert recipe_text("voc-fcn8s-atonce").splitlines()[-3:] == [
+        "Published: -/-/65.4/- on seg11valid, within 0.1 (README of the release)",
+        "Published: 91.129/78.498/65.4/84.433 on seg11valid, within 0.05 (released weights, scored again by others)",
+        "Published: 91.1/78.5/65.4/84.4 on seg11valid, within 0.1 (PAMI 2016 paper, as commonly cited, Table 3)",
+    ]
+    assert recipe_text("siftflow-fcn16s").splitlines()[-1] == (
+        "Published: 94.3/-/-/- on SIFT Flow test, geometric, within 0.1 (CVPR 2015 paper, Table 5)"
+    )
+    assert "Published" not in recipe_text("voc-fcn8s-vgg19")
 
 
 def test_unknown_recipe():
