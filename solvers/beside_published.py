@@ -3,7 +3,7 @@
 import click
 
 from caffe_compat.errors import SolverError
-from solvers.published import PUBLISHED, SOURCES
+from solvers.published import PUBLISHED, RELEASED_WEIGHTS, SOURCES
 from solvers.score import print_scores
 from solvers.scoring_command import Measured
 from solvers.verdict import FIGURES, judge, scored_on
@@ -13,6 +13,8 @@ __all__ = ["show_beside_published"]
 
 def show_beside_published(measured: Measured) -> None:
     """Print the release's lines, then a table of the measured and the published figures, and what comes of it.
+
+    Weights in a file of the released name must come to the figures of the released ones.
 
     Raises:
         SolverError: figures of the whole split contradict what was published.
@@ -31,10 +33,11 @@ def show_beside_published(measured: Measured) -> None:
         click.echo(f"{source}: {SOURCES[source]}")
     if measured.split not in scored_on(measured.model).split():
         click.echo(f"note: these are {measured.images} images of {measured.split}, not of {scored_on(measured.model)}")
+    released = measured.weights.name == RELEASED_WEIGHTS.get(measured.model)
     wrong = []
     for task, scores in measured.scores.items():
         try:
-            verdict = judge(measured.model, scores, task=task, ids=measured.images)
+            verdict = judge(measured.model, scores, task=task, ids=measured.images, released=released)
             click.echo(f"{task}: {verdict}" if task else verdict)
         except SolverError as error:
             wrong.append(str(error))

@@ -11,6 +11,7 @@ from caffe_compat.net.net import Net
 from caffe_compat.proto.caffe_pb2 import LayerParameter
 from caffe_compat.proto.weights import read_caffemodel
 from nets.surgery import Report, Transfer, interp, transplant, widen
+from solvers.recipe import Recipe
 
 __all__ = [
     "StuckLayers",
@@ -19,6 +20,7 @@ __all__ = [
     "find_stuck",
     "interpolated_layers",
     "start_fused",
+    "start_recipe",
     "start_from",
 ]
 
@@ -112,6 +114,26 @@ def start_fused(net: Net, paths: Mapping[str, str | os.PathLike[str]]) -> Report
         transfers.extend(report.transfers)
         untouched &= set(report.untouched)
     return Report(transfers, [name for name in net.params if name in untouched])
+
+
+def start_recipe(net: Net, recipe: Recipe, paths: Sequence[str | os.PathLike[str]]) -> Report:
+    """Fill a recipe's net from what was given: a file for each stream that it fuses, or one file.
+
+    Raises:
+        WeightsError: a file cannot be read or has none of the net's layers, or there are too many files.
+    """
+    if len(paths) > 1 and len(paths) != len(recipe.fuses):
+        wanted = f"{len(recipe.fuses)} ({', '.join(recipe.fuses)})" if recipe.fuses else "1"
+        raise WeightsError(f"{recipe.model}: {len(paths)} files to start from; wanted {wanted}")
+    if len(paths) > 1:
+        return start_fused(net, dict(zip(recipe.fuses, paths, strict=True)))
+    report = start_from(net, paths[0], widens=recipe.widens)
+    fixed = interpolated_layers(net)  # set anew, whatever a file holds
+    if all(transfer.target in fixed for transfer in (*report.copied, *report.coerced)):
+        streams = " and ".join(recipe.fuses.values())
+        asked = f"; give --init for each of {streams}" if streams else "; is it another net's?"
+        raise WeightsError(f"{paths[0]}: none of its layers is in {recipe.model}{asked}")
+    return report
 
 
 def check_covered(net: Net, path: str | os.PathLike[str]) -> None:

@@ -27,12 +27,14 @@ class Measured:
 
     Args:
         model: its name.
+        weights: their file.
         split: name of the list.
         images: how many it has.
         scores: by the task's name; that of a net with one task is empty.
     """
 
     model: str
+    weights: Path
     split: str
     images: int
     scores: dict[str, Scores]
@@ -63,4 +65,4 @@ def score_weights(
         net = Net(nets[known.test_file], phase=TEST, weights=weights, keep=keep)
         check_covered(net, weights)
         scores = evaluate(net, known, split.ids, progress=progress)
-    return Measured(model, split.name, len(split.ids), scores)
+    return Measured(model, weights, split.name, len(split.ids), scores)

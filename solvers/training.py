@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from caffe_compat import glog
 from caffe_compat.device import set_random_seed
-from caffe_compat.errors import SolverError, WeightsError
+from caffe_compat.errors import SolverError
 from caffe_compat.net.net import Net
 from caffe_compat.proto.caffe_pb2 import TEST, NetParameter, SolverParameter
 from caffe_compat.proto.text import write_text
@@ -30,7 +30,7 @@ from nets.catalogue import DEPLOY_FILE, Model, lookup
 from nets.surgery import Report, interp
 from solvers.checkup import Checkup, examine
 from solvers.evaluation import evaluate
-from solvers.initial import interpolated_layers, start_from, start_fused
+from solvers.initial import interpolated_layers, start_recipe
 from solvers.metrics import Scores
 from solvers.recipe import Recipe
 from solvers.report import Table, learning_curve
@@ -200,19 +200,7 @@ class Training:
         if not files:
             interp(self.solver.net, interpolated_layers(self.solver.net))
             return None, "none given: all layers at their fillers, interpolation set"
-        if len(files) > 1 and len(files) != len(self.recipe.fuses):
-            wanted = f"{len(self.recipe.fuses)} ({', '.join(self.recipe.fuses)})" if self.recipe.fuses else "1"
-            raise WeightsError(f"{self.recipe.model}: {len(files)} files to start from; wanted {wanted}")
-        if len(files) > 1:
-            report = start_fused(self.solver.net, dict(zip(self.recipe.fuses, files, strict=True)))
-        else:
-            report = start_from(self.solver.net, files[0], widens=self.recipe.widens)
-        fixed = interpolated_layers(self.solver.net)  # set anew, whatever a file holds
-        if all(transfer.target in fixed for transfer in (*report.copied, *report.coerced)):
-            streams = " and ".join(self.recipe.fuses.values())
-            asked = f"; give --init for each of {streams}" if streams else "; is it another net's?"
-            raise WeightsError(f"{files[0]}: none of its layers is in {self.recipe.model}{asked}")
-        return report, ", ".join(map(str, files))
+        return start_recipe(self.solver.net, self.recipe, files), ", ".join(map(str, files))
 
     @property
     def weights(self) -> Path:
