@@ -16,7 +16,8 @@ from data_prep.lmdb_build import disk_errors, write_text
 from data_prep.lmdb_writer import write_lmdbs
 from data_prep.nyud import NYUDFolder, find_nyud
 from data_prep.nyud_export import NYUDExport
-from data_prep.nyud_mat import LabeledMat, find_file, read_mapping, read_splits
+from data_prep.nyud_labels40 import mapping_from_labels40
+from data_prep.nyud_mat import ClassMapping, LabeledMat, find_file, read_mapping, read_splits
 from data_prep.nyud_records import DEPTH_FORMS, HHA_FORMS, NYUD_IMAGE_FORMS, NYUDLoader
 from data_prep.prepare import SplitReport, check_pairs
 from data_prep.records import LABEL_FORMS
@@ -40,7 +41,7 @@ _LISTED = ("trainval", "train", "val", "test")
 @click.option("--source", type=_PATH, required=True, help="Folder of the downloaded files, or in FCN's own layout.")
 @click.option("--out", type=_PATH, required=True, help="Folder that gets the files, lists and LMDBs.")
 @click.option("--splits", type=_PATH, help="splits.mat; else looked for in SOURCE.")
-@click.option("--mapping", type=_PATH, help="classMapping40.mat; else looked for in SOURCE.")
+@click.option("--mapping", type=_PATH, help="classMapping40.mat or labels40.mat; else looked for in SOURCE.")
 @click.option("--list", "files", multiple=True, type=_PATH, help="A list file instead of splits.mat; may be repeated.")
 @click.option("--camera", default="color-cropped", help=f"For HHA: {', '.join(CAMERAS)}, or fx,fy,cx,cy in pixels.")
 @click.option("--lmdb/--no-lmdb", "build", default=True, help="Write LMDBs (default), or the files only.")
@@ -156,7 +157,7 @@ def _from_source(
         out.mkdir(parents=True, exist_ok=True)
         return _Dataset(NYUDLoader(there, images, depths, labels, hha), lists)
     mat = LabeledMat(find_file(source, "nyu_depth_v2_labeled.mat", None, "--source", _MAT))
-    table = read_mapping(find_file(source, "classMapping40.mat", mapping, "--mapping", _MAPPING))
+    table = _mapping(source, mapping, mat)
     lists = lists or read_splits(find_file(source, "splits.mat", splits, "--splits", _SPLITS), mat.count)
     folder = NYUDFolder(out, void=VOID)
     export = NYUDExport(mat, table, folder, parse_camera(camera))
@@ -167,6 +168,15 @@ def _from_source(
     if table.names:
         write_text(out / "classes.txt", "".join(f"{one}\n" for one in table.names))
     return _Dataset(NYUDLoader(folder, images, depths, labels, hha), lists, nyud_files(export))
+
+
+def _mapping(source: Path, given: Path | None, mat: LabeledMat) -> ClassMapping:
+    """The mapping of the labels, from classMapping40.mat, or where only that is there from labels40.mat."""
+    names = ("classMapping40.mat", "labels40.mat")
+    places = [given] if given else [one for name in names for one in (source / name, *sorted(source.glob(f"*/{name}")))]
+    found = next((path for path in places if path.is_file()), given)
+    path = find_file(source, names[0], found, "--mapping", _MAPPING)
+    return mapping_from_labels40(path, mat) if path.name.startswith("labels40") else read_mapping(path)
 
 
 def nyud_files(export: NYUDExport) -> FileSet:

@@ -5,7 +5,7 @@
     splits.mat                 trainNdxs (795) and testNdxs (654)
                                http://horatio.cs.nyu.edu/mit/silberman/indoor_seg_sup/splits.mat
     classMapping40.mat         mapClass: one of 40 classes for each of the 894 labels; className: their names
-                               (not labels40.mat, which holds the mapped labels of all frames).
+                               (or labels40.mat, the mapped labels of all frames: see nyud_labels40.py).
                                benchmarkData/metadata/ of Gupta's benchmark (s-gupta/rcnn-depth, eccv14-data.tgz);
                                also in the repositories ankurhanda/nyuv2-meta-data and VainF/nyuv2-python-toolkit
 
@@ -96,6 +96,20 @@ class LabeledMat:
                 f"'{self.path}' is damaged at image {image_id} ({error}); download the file again"
             ) from error
         return Frame(image.transpose(2, 1, 0), depth.T, raw.T, labels.T)  # 3 x W x H -> H x W x 3; W x H -> H x W
+
+    def read_labels(self, index: int) -> np.ndarray:
+        """The labels of a frame by its position, from 0: 480 x 640.
+
+        Raises:
+            DataError: the file is damaged there.
+        """
+        try:
+            labels: np.ndarray = self._open()["labels"][index].T
+        except (OSError, RuntimeError) as error:
+            raise DataError(
+                f"'{self.path}' is damaged at image {FIRST_ID + index} ({error}); download the file again"
+            ) from error
+        return labels
 
     def _open(self) -> Any:
         return _opened(self.path)
