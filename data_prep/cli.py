@@ -1,5 +1,6 @@
 """Command line: ``python -m data_prep DATASET --source DIR --out DIR`` (also installed as ``fcn-data``)."""
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -47,14 +48,9 @@ def voc(source: Path, year: int | None, sbd: Path | None, classes: int, **option
     def lists(splits: tuple[str, ...]) -> tuple[SegFolder, dict[str, list[str]]]:
         found, other = find_voc(source, year), None if sbd is None else find_sbd(sbd)
         folder = VOCFolder(found.root, classes, sbd=other)
-        made = (
-            {}
-            if other is None
-            else {
-                name: partial(make, folder, other)
-                for name, make in (("seg11valid", seg11valid), ("train_aug", train_aug))
-            }
-        )
+        made: dict[str, Callable[[], list[str]]] = {}
+        if other is not None:
+            made = {"seg11valid": partial(seg11valid, folder, other), "train_aug": partial(train_aug, folder, other)}
         usual = ("train", "val", "seg11valid")
         wanted = splits or [name for name in usual if name in folder.splits() or name in made]
         return folder, {name: made[name]() if name in made else folder.ids(name) for name in wanted}

@@ -57,7 +57,7 @@ def nyud(source: Path, out: Path, build: bool, jobs: int, strict: bool, verify: 
 
     Download into SOURCE: nyu_depth_v2_labeled.mat and splits.mat from the dataset's site
     (cs.nyu.edu/~silberman/datasets/nyu_depth_v2.html), and classMapping40.mat from Gupta's benchmark
-    (eccv14-data.tgz of s-gupta/rcnn-depth) or github.com/ankurhanda/nyuv2-meta-data.
+    (eccv14-data.tgz of s-gupta/rcnn-depth) or github.com/ankurhanda/nyuv2-meta-data, whose labels40.mat does as well.
 
     The lists are the official split, under FCN's names: trainval (795) and test (654). FCN's own train (381) and val
     (414) divide trainval by no known rule: give the release's files instead, data/nyud of
