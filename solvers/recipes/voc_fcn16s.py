@@ -7,11 +7,16 @@ Expected:  mean IU 65.0 on seg11valid (release); others have retrained it to 64.
 Source:    shelhamer/fcn.berkeleyvision.org voc-fcn16s.
 """
 
-from solvers.recipe import RELEASED_SETTINGS, Recipe
+from solvers.recipe import RELEASED_SETTINGS, VOC_LIST, Recipe
 
 RECIPE = Recipe(
     model="voc-fcn16s",
     settings={**RELEASED_SETTINGS, "base_lr": 1e-12},
     begins_from="voc-fcn32s",
-    notes=("the released prototxts read ../../data where the others read ../data; here all read ../data",),
+    notes=(
+        VOC_LIST,
+        "the released solve.py starts from ../fcn32s-heavy-88k.caffemodel (88,000 iterations, by its name), "
+        "which the release does not hold; here from the end of that training, or from what --init names",
+        "the released prototxts read ../../data where the others read ../data; here all read ../data",
+    ),
 )

@@ -7,13 +7,13 @@ Expected:  mean IU 63.6 on seg11valid (release); others have retrained it to 62.
 Source:    shelhamer/fcn.berkeleyvision.org voc-fcn32s.
 """
 
-from solvers.recipe import RELEASED_SETTINGS, Recipe
+from solvers.recipe import RELEASED_SETTINGS, VOC_LIST, Recipe
 
 RECIPE = Recipe(
     model="voc-fcn32s",
     settings={**RELEASED_SETTINGS, "base_lr": 1e-10},
     notes=(
-        "the released solve.py reads ../data/segvalid11.txt; the list is data/pascal/seg11valid.txt, here computed",
+        VOC_LIST,
         "normalize: false divides the loss by the batch size; with batches of one image that is the plain sum",
     ),
 )

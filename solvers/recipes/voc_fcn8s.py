@@ -7,10 +7,15 @@ Expected:  mean IU 65.5 on seg11valid (release); others have retrained it to 65.
 Source:    shelhamer/fcn.berkeleyvision.org voc-fcn8s.
 """
 
-from solvers.recipe import RELEASED_SETTINGS, Recipe
+from solvers.recipe import RELEASED_SETTINGS, VOC_LIST, Recipe
 
 RECIPE = Recipe(
     model="voc-fcn8s",
     settings={**RELEASED_SETTINGS, "base_lr": 1e-14},
     begins_from="voc-fcn16s",
+    notes=(
+        VOC_LIST,
+        "the released solve.py starts from ../fcn16s-heavy-72k.caffemodel (72,000 iterations, by its name), "
+        "which the release does not hold; here from the end of that training, or from what --init names",
+    ),
 )

@@ -7,10 +7,11 @@ Expected:  mean IU 65.4 on seg11valid (release); others have retrained it to 64.
 Source:    shelhamer/fcn.berkeleyvision.org voc-fcn8s-atonce.
 """
 
-from solvers.recipe import RELEASED_SETTINGS, Recipe
+from solvers.recipe import RELEASED_SETTINGS, VOC_LIST, Recipe
 
 RECIPE = Recipe(
     model="voc-fcn8s-atonce",
     settings={**RELEASED_SETTINGS, "base_lr": 1e-10, "max_iter": 300000},
     iterations=300000,
+    notes=(VOC_LIST,),
 )

@@ -7,11 +7,16 @@ Expected:  mean IU 48.0 on seg11valid (release); 39.8 (CVPR, Table 1).
 Source:    shelhamer/fcn.berkeleyvision.org voc-fcn-alexnet.
 """
 
-from solvers.recipe import RELEASED_SETTINGS, Recipe
+from solvers.recipe import RELEASED_SETTINGS, VOC_LIST, Recipe
 
 RECIPE = Recipe(
     model="voc-fcn-alexnet",
     settings={**RELEASED_SETTINGS, "base_lr": 1e-4, "momentum": 0.9, "iter_size": 20},
     ilsvrc="bvlc_reference_caffenet.caffemodel",
-    notes=("unlike in the other released nets the loss is normalised by the labelled pixels, and gradients add up",),
+    notes=(
+        VOC_LIST,
+        "the released solve.py names ../alexnetfc.caffemodel, which the release does not hold; here CaffeNet's own "
+        "weights, made convolutions",
+        "unlike in the other released nets the loss is normalised by the labelled pixels, and gradients add up",
+    ),
 )

@@ -13,6 +13,7 @@ from nets.sources import InputData
 from solvers.metrics import Scores
 from solvers.published import (
     ALL_BACKGROUND,
+    DEMO_LABEL,
     LOSSES,
     OTHERS,
     PUBLISHED,
@@ -159,6 +160,16 @@ def test_background_everywhere_on_the_classes_of_a_split(split, pixels):
     scores, wanted = Scores(hist), ALL_BACKGROUND[split]
     assert four(scores) == pytest.approx(four(wanted), rel=1e-11)
     assert wanted.tolerance == 1e-10
+
+
+def test_the_demo_s_figures_from_its_counts():
+    """Label by output, of the classes that occur: 0, 2 and 15."""
+    hist = np.zeros((21, 21), np.int64)
+    hist[np.ix_([0, 2, 15], [0, 2, 15])] = [[52692, 1398, 299], [4618, 28404, 1161], [8782, 7320, 45041]]
+    scores = Scores(hist)
+    assert scores.pixel_accuracy == pytest.approx(DEMO_LABEL.pixel_accuracy, abs=DEMO_LABEL.tolerance)
+    for index, iu in DEMO_LABEL.class_iu.items():
+        assert scores.class_iu[index] == pytest.approx(iu, abs=DEMO_LABEL.tolerance)
 
 
 def test_losses_of_public_logs():
