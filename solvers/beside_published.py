@@ -32,7 +32,7 @@ def show_beside_published(measured: Measured) -> None:
     for source in dict.fromkeys(row.source for row in rows):
         click.echo(f"{source}: {SOURCES[source]}")
     if measured.split not in scored_on(measured.model).split():
-        click.echo(f"note: these are {measured.images} images of {measured.split}, not of {scored_on(measured.model)}")
+        click.echo(f"note: the list scored is {measured.split}, not {scored_on(measured.model)}")
     released = measured.weights.name == RELEASED_WEIGHTS.get(measured.model)
     wrong = []
     for task, scores in measured.scores.items():

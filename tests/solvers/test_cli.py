@@ -184,7 +184,7 @@ def test_released_weights_must_come_to_their_own_figures_where_a_training_need_n
 
 def test_another_split_is_named(capsys):
     show_beside_published(Measured("voc-fcn8s", OURS, "val", 5, {"": Scores(hist_of(21), 5, None)}))
-    assert "\nnote: these are 5 images of val, not of seg11valid\n" in capsys.readouterr().out
+    assert "\nnote: the list scored is val, not seg11valid\n" in capsys.readouterr().out
 
 
 def test_each_task_is_printed_and_judged(capsys):

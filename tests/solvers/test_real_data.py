@@ -115,7 +115,7 @@ def test_three_iterations_from_files_and_lmdb_with_a_kill_between(voc, weights, 
     assert len(set(losses[0].splitlines())) == 4
     scores = [(run / "voc-fcn8s" / "scores.csv").read_text() for run in (files, lmdb)]
     assert scores[0] == scores[1]
-    assert len((lmdb / "voc-fcn8s" / "lmdb" / "lists" / "voc2012_train.txt").read_text().split()) == 16
+    assert len((lmdb / "voc-fcn8s" / "lmdb" / "voc2012_train" / "list.txt").read_text().split()) == 16
     same_weights_and_history(files / "voc-fcn8s" / "snapshot", snapshots)
 
 
@@ -126,7 +126,10 @@ def test_score_beside_the_published(voc, weights, start):
     measured = next(line.split()[2:] for line in lines if line.startswith("measured (1)"))
     assert float(measured[0]) == pytest.approx(100 * accuracy, abs=1e-3)
     assert any(line.split() == ["published", "W", "91.221", "77.615", "65.513", "84.545"] for line in lines)
-    assert lines[-1] == "note: the published figures are of seg11valid, 736 images; these are 1"
+    assert lines[-2:] == [
+        "note: the list scored is val, not seg11valid",
+        "not judged: seg11valid has 736 images, and these are 1",
+    ]
 
 
 def test_infer_a_picture(realdata, weights, start, tmp_path):
