@@ -14,9 +14,9 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
 
-from engines.work import Work, parse_size
+from engines.work import parse_size
 from measuring import own_process
-from measuring.options import parser
+from measuring.options import parser, work_of
 from measuring.plots import draw_bars
 from measuring.report import Report
 from measuring.turns import Measured, take_turns
@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = options.parse_args(arguments)
     report = Report("data_feed", given)
     with tempfile.TemporaryDirectory() as folder:
-        work = Work(*parse_size(given.size), 1, given.channels, given.threads, folder=folder)
+        work = work_of(given, *parse_size(given.size), folder=folder)
         own_process.call("engines.fed:draw", work.threads, work=asdict(work), pairs=given.pairs)
         call = partial(own_process.call, threads=work.threads, work=asdict(work))
         reading = {

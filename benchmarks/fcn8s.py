@@ -19,8 +19,8 @@ from collections.abc import Sequence
 
 from engines.compared import Entry, compare
 from engines.timed import ENGINES
-from engines.work import Work, parse_size
-from measuring.options import parser
+from engines.work import parse_size
+from measuring.options import parser, work_of
 from measuring.plots import draw_bars
 from measuring.report import Report
 
@@ -38,10 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     report, bars = Report("fcn8s", given), {}
     for task in given.tasks:
         entries = [Entry(name) for name in given.engines if getattr(ENGINES[name], task)]
-        if given.batch > 1:
-            entries = [entry for entry in entries if entry.engine != "ncnn"]
         for size in given.sizes:
-            work = Work(*parse_size(size), given.batch, given.channels, given.threads)
+            work = work_of(given, *parse_size(size), given.batch)
             bars[f"{task} {size}"] = compare(report, task, work, entries, given)
     draw_bars(report.plot_path(), bars, "seconds")
     report.save()

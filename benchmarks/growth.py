@@ -16,9 +16,8 @@ from dataclasses import asdict
 from functools import partial
 
 from engines.timed import ENGINES
-from engines.work import Work
 from measuring import own_process
-from measuring.options import parser
+from measuring.options import parser, work_of
 from measuring.plots import Curves, draw_curves
 from measuring.report import Report
 from measuring.turns import Measured, take_turns
@@ -62,7 +61,7 @@ def _grow(
     """
     found: dict[str, Points] = {engine: {} for engine in given.engines}
     for value, (side, batch) in points.items():
-        work = Work(side, side, batch, given.channels, given.threads)
+        work = work_of(given, side, side, batch)
         calls = {
             engine: partial(
                 own_process.call, "engines.timed:time_engine", work.threads,

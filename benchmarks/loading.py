@@ -18,7 +18,7 @@ from typing import Any
 
 from engines.work import Work
 from measuring import own_process
-from measuring.options import parser
+from measuring.options import parser, work_of
 from measuring.own_process import Unavailable
 from measuring.plots import draw_bars
 from measuring.report import Report
@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = options.parse_args(arguments)
     report = Report("loading", given)
     with tempfile.TemporaryDirectory() as folder:
-        work = Work(64, 64, 1, given.channels, given.threads, folder=folder)
+        work = work_of(given, 64, 64, folder=folder)
         loads = _loads(report, work, given.rounds, given.repeats)
     imports = take_turns({name: _import(code) for name, code in IMPORTS.items()}, given.import_rounds, report.say)
     _show(report, "imports, fresh processes", imports)

@@ -12,9 +12,9 @@ from dataclasses import asdict, replace
 
 import numpy as np
 
-from engines.work import Work, parse_size
+from engines.work import parse_size
 from measuring import own_process
-from measuring.options import parser
+from measuring.options import parser, work_of
 from measuring.own_process import Unavailable
 from measuring.plots import Curves, draw_curves
 from measuring.report import Report
@@ -34,9 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     report = Report("loss_curves", given)
     losses: dict[str, list[float]] = {}
     for name, (precision, seed) in RUNS.items():
-        work = replace(
-            Work(*parse_size(given.size), 1, given.channels, given.threads), precision=precision
-        )  # fmt: skip
+        work = replace(work_of(given, *parse_size(given.size)), precision=precision)
         try:
             found = own_process.call(
                 "engines.trained:train", work.threads, work=asdict(work), iterations=given.iterations, seed=seed

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 
 from engines.compared import Entry, compare
 from engines.timed import ENGINES
-from engines.work import Work, parse_size
-from measuring.options import parser
+from engines.work import parse_size
+from measuring.options import parser, work_of
 from measuring.plots import draw_bars
 from measuring.report import Report
 
@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for task in given.tasks:
         entries = [entry for entry in ENTRIES if getattr(ENGINES[entry.engine], task)]
         for size in given.sizes:
-            work = Work(*parse_size(size), 1, given.channels, given.threads)
+            work = work_of(given, *parse_size(size))
             bars[f"{task} {size}"] = compare(report, task, work, entries, given)
     draw_bars(report.plot_path(), bars, "seconds")
     report.save()

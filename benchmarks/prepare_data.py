@@ -4,165 +4,48 @@
     python benchmarks/prepare_data.py --tasks hha --images 400 --jobs 1 2 4
 
 Images are generated, at the datasets' sizes: depth of a room with holes (425 x 560), pictures with labels
-(375 x 500), whole frames (480 x 640). Times are of a whole run, files read and written and processes started (a few
-seconds: with few images, more processes do not pay). The numbers of processes take turns, round after round; shown is
-the fastest round of each, and how many times faster than with one.
+(375 x 500), whole frames (480 x 640). Times are of a whole run, files read and written and processes started. The
+numbers of processes take turns, round after round; shown is the fastest round of each, and how many times faster than
+with one. The seconds of processor time, of this process and of those that it starts, say what the work is: where they
+add up to less than the processors could have given, others were at work, and the times are worth nothing.
 """
 
 import argparse
+import os
 import tempfile
 import time
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
-import h5py
-import numpy as np
-from PIL import Image
-
-from data_prep.file_writer import write_files
-from data_prep.hha import CAMERAS
-from data_prep.hha.folder import HHAWriter
-from data_prep.images import encode_jpeg
-from data_prep.labels import VOID, encode_label, voc_palette
-from data_prep.lists import write_list
-from data_prep.lmdb_writer import write_lmdbs
-from data_prep.nyud import NYUDFolder
-from data_prep.nyud_command import nyud_files
-from data_prep.nyud_export import NYUDExport
-from data_prep.nyud_mat import ClassMapping, LabeledMat
-from data_prep.nyud_records import NYUDLoader
-from data_prep.png_files import write_png
-from data_prep.records import PairLoader
-from data_prep.voc import VOCFolder
-
-VARIANTS = 8  # different images; a longer list repeats them
-
-
-def room(random: np.random.RandomState, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
-    """Depth in metres of a floor and a wall with noise and boxes, and the same with holes of 0."""
-    rows, columns = np.mgrid[1 : height + 1, 1 : width + 1]
-    floor = 1.3 / np.maximum((rows - 0.5 * height) / 519.5, 1e-9)
-    depth = np.minimum(floor, 3 + 0.5 * (columns - width / 2) / 518.9)
-    for _ in range(6):
-        row, column = random.randint(0, height - 60), random.randint(0, width - 60)
-        depth[row : row + 60, column : column + 60] -= random.uniform(0.1, 0.6)
-    depth = np.maximum(depth, 0.5) * random.uniform(0.997, 1.003, depth.shape)
-    raw = depth.copy()
-    raw[:, : width // 20] = 0
-    raw[random.uniform(size=raw.shape) < 0.01] = 0
-    return depth, raw
-
-
-def picture(random: np.random.RandomState, height: int, width: int) -> np.ndarray:
-    """Smooth colours with some noise: height x width x 3 uint8."""
-    coarse = random.randint(0, 256, (height // 40 + 2, width // 40 + 2, 3)).astype(np.uint8)
-    smooth = np.array(Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)).astype(int)
-    return np.clip(smooth + random.randint(-8, 9, smooth.shape), 0, 255).astype(np.uint8)
-
-
-def hha_task(folder: Path, images: int) -> Callable[[Path, int], None]:
-    """16-bit PNGs of depth to HHA PNGs."""
-    random = np.random.RandomState(0)
-    (folder / "depth").mkdir()
-    (folder / "raw").mkdir()
-    contents = []
-    for index in range(VARIANTS):
-        for kind, values in zip(("depth", "raw"), room(random, 425, 560), strict=True):
-            write_png(folder / kind / f"{index}.png", np.rint(values * 1000).astype(np.uint16))
-        contents.append([(folder / kind / f"{index}.png").read_bytes() for kind in ("depth", "raw")])
-    names = [f"{index}.png" for index in range(images)]
-    for index, name in enumerate(names):
-        for kind, content in zip(("depth", "raw"), contents[index % VARIANTS], strict=True):
-            (folder / kind / name).write_bytes(content)
-
-    def run(out: Path, jobs: int) -> None:
-        writer = HHAWriter(folder / "depth", folder / "raw", out, CAMERAS["color-cropped"])
-        write_files(writer.files(), names, jobs=jobs, strict=True)
-
-    return run
-
-
-def voc_task(folder: Path, images: int) -> Callable[[Path, int], None]:
-    """JPEGs and palette PNGs, read and checked, to two LMDBs."""
-    random = np.random.RandomState(0)
-    voc = VOCFolder(folder)
-    for part in ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation"):
-        (folder / part).mkdir(parents=True)
-    pairs = []
-    for _ in range(VARIANTS):
-        label = np.kron(random.randint(0, 21, (5, 5)), np.ones((75, 100))).astype(np.uint8)
-        pairs.append((encode_jpeg(picture(random, 375, 500)), encode_label(label, voc_palette())))
-    ids = [f"2007_{index:06d}" for index in range(images)]
-    for index, one in enumerate(ids):
-        voc.image_path(one).write_bytes(pairs[index % VARIANTS][0])
-        voc.label_path(one).write_bytes(pairs[index % VARIANTS][1])
-    write_list(voc.list_path("train"), ids)
-    return partial(_write, ids, PairLoader(voc))
-
-
-def nyud_task(folder: Path, images: int) -> Callable[[Path, int], None]:
-    """nyu_depth_v2_labeled.mat to images, depth, HHA, labels and four LMDBs."""
-    random = np.random.RandomState(0)
-    path = folder / "nyu_depth_v2_labeled.mat"
-    with h5py.File(path, "w") as file:
-        for name, size, kind in (
-            ("images", (3, 640, 480), np.uint8),
-            ("depths", (640, 480), np.float32),
-            ("rawDepths", (640, 480), np.float32),
-            ("labels", (640, 480), np.uint16),
-        ):
-            file.create_dataset(name, (images, *size), kind, chunks=(1, *size), compression="gzip")
-        for index in range(images):
-            depth, raw = room(random, 480, 640)
-            file["images"][index] = picture(random, 480, 640).transpose(2, 1, 0)
-            file["depths"][index], file["rawDepths"][index] = depth.T, raw.T
-            file["labels"][index] = np.kron(random.randint(0, 895, (16, 12)), np.ones((40, 40)))
-    mapping = ClassMapping(np.append(0, random.randint(1, 41, 894)).astype(np.uint8))
-
-    def run(out: Path, jobs: int) -> None:
-        files = NYUDFolder(out, void=VOID)
-        for one in files.folders():
-            one.mkdir(parents=True)
-        mat = LabeledMat(path)
-        export = NYUDExport(mat, mapping, files, CAMERAS["color-cropped"])
-        write_files(nyud_files(export), mat.ids(), jobs=jobs, strict=True)
-        _write(mat.ids(), NYUDLoader(files), out / "lmdb", jobs)
-
-    return run
-
-
-def _write(ids: list[str], loader: PairLoader | NYUDLoader, out: Path, jobs: int) -> None:
-    outcome = write_lmdbs(out, ids, loader, jobs=jobs)
-    if outcome.faults:
-        raise SystemExit(outcome.faults[0].message)
-
-
-TASKS = {"hha": hha_task, "voc": voc_task, "nyud": nyud_task}
 TITLES = {"hha": "depth to HHA", "voc": "VOC to LMDB", "nyud": "NYUDv2 to files and LMDB"}
 
 
 def measure(task: str, images: int, jobs: list[int], rounds: int) -> None:
     """Time a task with each number of processes, and print a table."""
-    seconds: dict[int, list[float]] = {count: [] for count in jobs}
+    from data_tasks import TASKS  # not above: the processes that it starts import this file, and wait for it
+
+    seconds: dict[int, list[tuple[float, float, float]]] = {count: [] for count in jobs}
     with tempfile.TemporaryDirectory() as temporary:
         (source := Path(temporary) / "source").mkdir()
         run = TASKS[task](source, images)
         for turn in range(rounds):
             for count in jobs:
-                begin = time.perf_counter()
+                begin, before = time.perf_counter(), os.times()
                 run(Path(temporary) / f"out_{count}_{turn}", count)
-                seconds[count].append(time.perf_counter() - begin)
-    print(f"\n{TITLES[task]}, {images} images\n{'jobs':<6}{'seconds':>9}{'images/s':>10}{'faster':>9}")
+                passed, after = time.perf_counter() - begin, os.times()
+                used = [now - then for now, then in zip(after[:4], before[:4], strict=True)]
+                seconds[count].append((passed, used[0] + used[1], used[2] + used[3]))
+    print(f"\n{TITLES[task]}, {images} images (load {', '.join(f'{one:.1f}' for one in os.getloadavg())})")
+    print(f"{'jobs':<6}{'seconds':>9}{'images/s':>10}{'faster':>9}{'own s':>9}{'workers s':>11}")
     for count in jobs:
-        best = min(seconds[count])
-        print(f"{count:<6}{best:>9.2f}{images / best:>10.1f}{min(seconds[jobs[0]]) / best:>7.2f} x", flush=True)
+        best, own, workers = min(seconds[count])
+        faster = min(seconds[jobs[0]])[0] / best
+        print(f"{count:<6}{best:>9.2f}{images / best:>10.1f}{faster:>7.2f} x{own:>9.2f}{workers:>11.2f}", flush=True)
 
 
 def main() -> None:
     """Parse the command line and run."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--tasks", nargs="+", choices=list(TASKS), default=list(TASKS))
+    parser.add_argument("--tasks", nargs="+", choices=list(TITLES), default=list(TITLES))
     parser.add_argument("--images", type=int, help="images in a run; default 300, for voc 2000, for nyud 100")
     parser.add_argument("--jobs", nargs="+", type=int, default=[1, 2])
     parser.add_argument("--rounds", type=int, default=2, help="turns of every number of processes")

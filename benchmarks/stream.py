@@ -22,7 +22,7 @@ from engines.streamed import GRID_PX
 from engines.work import Work
 from measuring import own_process
 from measuring.agreement import agree
-from measuring.options import parser
+from measuring.options import parser, work_of
 from measuring.plots import Curves, draw_curves
 from measuring.report import Report
 
@@ -56,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = options.parse_args(arguments)
     report = Report("stream", given)
     sizes = [(round(h * given.scale), round(w * given.scale)) for h, w in draw_sizes(given.images)]
-    warm = Work(round(375 * given.scale), round(500 * given.scale), 1, given.channels, given.threads)
+    warm = work_of(given, round(375 * given.scale), round(500 * given.scale))
     with tempfile.TemporaryDirectory() as folder:
         streams, fixed = _measure(warm, sizes, given.rounds, given.repeats, Path(folder))
         difference = _difference(Path(folder), set(sizes))

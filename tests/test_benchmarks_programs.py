@@ -55,9 +55,19 @@ def test_fcn8s(here, capsys):
     assert "threads for every engine" in capsys.readouterr().out
 
 
-def test_fcn8s_of_a_batch_leaves_ncnn_out(here):
+def test_fcn8s_of_a_batch_leaves_ncnn_out(here, capsys):
     found = here(fcn8s, "--sizes", "20x30", "--batch", "2", "--tasks", "forward", "--engines", "torch", "ncnn")
     assert list(found["forward 2 x 3 x 20 x 30"]) == ["torch"]
+    assert "ncnn: not measured" in capsys.readouterr().out
+
+
+def test_engines_that_have_not_the_device_are_left_out(here):
+    if torch.cuda.is_available():
+        pytest.skip("there is a CUDA device")
+    work = {"height": 20, "width": 30, "channels": 0.04, "device": "cuda:0"}
+    for engine, why in (("torch", "finds no CUDA device"), ("ours (lean)", "CUDA"), ("opencv", "on the CPU only")):
+        with pytest.raises(Unavailable, match=why):
+            own_process.call("engines.timed:time_engine", 1, engine=engine, task="forward", work=work, repeats=1)
 
 
 def test_precision(here):
@@ -69,9 +79,11 @@ def test_precision(here):
 
 
 def test_switches(here):
-    found = here(switches, "--sizes", "20x30", "--names", "winograd", "windows")["20 x 30"]
-    assert list(found) == ["all on", "none on", "winograd off", "windows off", "winograd alone", "windows alone"]
-    assert all(line["difference"] < 5e-5 for line in found.values())
+    found = here(switches, "--sizes", "20x30", "--names", "winograd", "windows", "--tasks", "forward", "step")
+    forward, step = found.values()
+    assert list(forward) == ["all on", "none on", "winograd off", "windows off", "winograd alone", "windows alone"]
+    assert list(step) == list(forward)
+    assert all(line["difference"] < 5e-5 for line in forward.values())
 
 
 def test_switches_name_only_rewrites(here, capsys):

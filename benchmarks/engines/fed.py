@@ -5,7 +5,6 @@ from statistics import median
 from typing import Any
 
 import numpy as np
-import torch
 from PIL import Image
 
 from caffe_compat import TRAIN, Net, NetSpec, allow_python_layers
@@ -16,16 +15,17 @@ from data_prep.lists import write_list
 from data_prep.prepare import prepare
 from data_prep.shapes import draw_pair
 from data_prep.voc import VOCFolder
-from engines.images import images, labels
-from engines.ours import solver
+from engines.images import images
+from engines.ours import begin, solver, training_solver
 from engines.work import Work
 from measuring.own_process import peak_bytes
 from measuring.timing import time_calls
 from nets.catalogue import lookup
-from nets.sources import InputData, LmdbData, PythonData, Source
+from nets.sources import LmdbData, PythonData, Source
 
-__all__ = ["draw", "time_reading", "time_step"]
+__all__ = ["FIXED", "draw", "time_reading", "time_step"]
 
+FIXED = "fixed input"
 _CLASSES = (1, 6, 8, 15)
 _MEAN_BGR = (104.00699, 116.66877, 122.67892)
 
@@ -64,7 +64,7 @@ def time_reading(work: dict[str, Any], feed: str, repeats: int) -> dict[str, Any
         repeats: images.
     """
     given = Work(**work)
-    torch.set_num_threads(given.threads)
+    begin(given)
     n = NetSpec()
     _source(given, feed).add(n, ("data", "label"))
     net = Net(n.to_proto(), TRAIN)
@@ -81,18 +81,17 @@ def time_step(work: dict[str, Any], feed: str, repeats: int) -> dict[str, Any]:
         repeats: timed steps.
     """
     given = Work(**work)
-    torch.set_num_threads(given.threads)
-    made = solver(given, lookup("voc-fcn8s").build(_source(given, feed), width=given.channels))
-    if feed == "fixed input":
+    begin(given)
+    if feed == FIXED:
+        made = training_solver(given)
         made.net.blobs["data"].data[...] = images(given.shape, 1)[0]
-        made.net.blobs["label"].data[...] = labels(given.label_shape)
+    else:
+        made = solver(given, lookup("voc-fcn8s").build(_source(given, feed), width=given.channels))
     seconds = time_calls(lambda _: made.step(1), [None], repeats)
     return {"seconds": median(seconds), "all_seconds": seconds, "bytes": peak_bytes()}
 
 
 def _source(work: Work, feed: str) -> Source:
-    if feed == "fixed input":
-        return InputData({"data": work.shape, "label": work.label_shape})
     databases = _databases(work)
     if feed == "Data layers":
         return LmdbData({"data": databases["image_lmdb"], "label": databases["label_lmdb"]}, _MEAN_BGR)

@@ -14,10 +14,11 @@ def forward(work: Work) -> Callable[[np.ndarray], np.ndarray]:
     """The net with ncnn's default options.
 
     Raises:
-        ValueError: the batch is above 1.
+        NotImplementedError: the batch is above 1.
+        ValueError: the files cannot be read.
     """
     if work.batch != 1:
-        raise ValueError(f"ncnn takes one image per call; the batch is {work.batch}")
+        raise NotImplementedError(f"it takes one image per call; the batch is {work.batch}")
     net = ncnn.Net()
     net.opt.num_threads = work.threads
     if net.load_param(f"{work.folder}/net.param") or net.load_model(f"{work.folder}/net.bin"):

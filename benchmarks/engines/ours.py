@@ -2,21 +2,25 @@
 
 import inspect
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 
-from caffe_compat import TEST, Net
+from caffe_compat import TEST, Blob, Net
 from caffe_compat.proto.caffe_pb2 import NetParameter, SolverParameter
 from caffe_compat.solver import SGDSolver
+from engines import torch_device
 from engines.images import labels
 from engines.weights import draw_bias, draw_weight, set_interpolation
 from engines.work import Work
 from nets.catalogue import lookup
 from nets.sources import InputData
+from solvers.device_option import use_device
 
 __all__ = [
+    "begin",
     "caffemodel_forward",
     "deploy_param",
     "forward",
@@ -25,6 +29,7 @@ __all__ = [
     "set_weights",
     "solver",
     "step",
+    "training_solver",
 ]
 
 
@@ -33,17 +38,29 @@ def deploy_param(work: Work) -> NetParameter:
     return lookup("voc-fcn8s").build(InputData({"data": work.shape}), width=work.channels)
 
 
+def begin(work: Work) -> None:
+    """Set threads and device for the nets that are made next; call before any is."""
+    torch_device.begin(work)
+    use_device(work.device)
+
+
 def set_weights(net: Net) -> None:
-    """The weights that all engines have, written where they are: no copy that would count as ours."""
+    """The weights that all engines have; on the CPU written where they are: no copy that would count as ours."""
     for layer in net.layers:
         if layer.type == "Convolution":
-            weight, bias = layer.blobs
-            draw_weight(layer.name, weight.tensor().numpy())
-            draw_bias(layer.name, bias.tensor().numpy())
+            _set(layer.blobs[0], partial(draw_weight, layer.name))
+            _set(layer.blobs[1], partial(draw_bias, layer.name))
         elif layer.type == "Deconvolution":
-            set_interpolation(layer.blobs[0].tensor().numpy())
-        for blob in layer.blobs:
-            blob.mark_changed()
+            _set(layer.blobs[0], set_interpolation)
+
+
+def _set(blob: Blob, fill: Callable[[np.ndarray], None]) -> None:
+    tensor = blob.tensor()
+    values = tensor.numpy() if tensor.device.type == "cpu" else np.empty(blob.shape, np.float32)
+    fill(values)
+    if tensor.device.type != "cpu":
+        tensor.copy_(torch.from_numpy(values))
+    blob.mark_changed()
 
 
 def has_precision(built: type) -> bool:
@@ -67,13 +84,13 @@ def lean_net(work: Work, weights: str | None = None) -> Net:
 
 def forward(work: Work) -> Callable[[np.ndarray], np.ndarray]:
     """A lean net, weights set in place."""
-    torch.set_num_threads(work.threads)
+    begin(work)
     return _runs(lean_net(work))
 
 
 def caffemodel_forward(work: Work) -> Callable[[np.ndarray], np.ndarray]:
     """A lean net whose weights come from a caffemodel."""
-    torch.set_num_threads(work.threads)
+    begin(work)
     return _runs(lean_net(work, f"{work.folder}/net.caffemodel"))
 
 
@@ -101,16 +118,23 @@ def solver(work: Work, param: NetParameter, **changed: float) -> SGDSolver:
     return made
 
 
-def step(work: Work) -> Callable[[np.ndarray], float]:
-    """One solver step: forward, backward, update. A call gives the loss."""
-    torch.set_num_threads(work.threads)
+def training_solver(work: Work) -> SGDSolver:
+    """Caffe's SGD over voc-fcn8s with inputs to be filled; the labels are."""
     shapes = {"data": work.shape, "label": work.label_shape}
     made = solver(work, lookup("voc-fcn8s").build(InputData(shapes), width=work.channels))
     made.net.blobs["label"].data[...] = labels(work.label_shape)
+    return made
+
+
+def step(work: Work) -> Callable[[np.ndarray], float]:
+    """One solver step: forward, backward, update. A call gives the loss."""
+    begin(work)
+    made = training_solver(work)
 
     def run(image: np.ndarray) -> float:
         made.net.blobs["data"].data[...] = image
         made.step(1)
+        torch_device.finish(work)
         return float(made.loss)
 
     return run

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from engines.images import CLASSES, labels
+from engines.torch_device import begin, finish
 from engines.weights import draw_bias, draw_weight, set_interpolation
 from engines.work import Work
 
@@ -89,31 +90,32 @@ def _crop(top: torch.Tensor, offset: int, like: torch.Tensor) -> torch.Tensor:
 
 def forward(work: Work, layout: torch.memory_format = torch.contiguous_format) -> Callable[[np.ndarray], np.ndarray]:
     """The twin, no gradients; precision bf16 is autocast."""
-    torch.set_num_threads(work.threads)
-    net = PlainFCN8s(work.channels).eval().to(memory_format=layout)
+    begin(work)
+    net = PlainFCN8s(work.channels).eval().to(work.device, memory_format=layout)
 
     def run(image: np.ndarray) -> np.ndarray:
         with torch.no_grad(), _precision(work):
-            return net(torch.from_numpy(image).contiguous(memory_format=layout)).float().numpy()
+            return net(_laid_out(image, work, layout)).float().cpu().numpy()
 
     return run
 
 
 def step(work: Work, layout: torch.memory_format = torch.contiguous_format) -> Callable[[np.ndarray], float]:
     """The twin under torch.optim.SGD, summed cross entropy; precision bf16 is autocast. A call gives the loss."""
-    torch.set_num_threads(work.threads)
-    net = PlainFCN8s(work.channels).train().to(memory_format=layout)
+    begin(work)
+    net = PlainFCN8s(work.channels).train().to(work.device, memory_format=layout)
     learned = [p for p in net.parameters() if p.requires_grad]
     optimizer = torch.optim.SGD(learned, lr=1e-14, momentum=0.99, weight_decay=5e-4)
-    target = torch.from_numpy(labels(work.label_shape)).long()[:, 0]
+    target = torch.from_numpy(labels(work.label_shape)).long()[:, 0].to(work.device)
 
     def run(image: np.ndarray) -> float:
         optimizer.zero_grad(set_to_none=True)
         with _precision(work):
-            score = net(torch.from_numpy(image).contiguous(memory_format=layout))
+            score = net(_laid_out(image, work, layout))
         loss = F.cross_entropy(score.float(), target, ignore_index=255, reduction="sum") / len(target)
         loss.backward()
         optimizer.step()
+        finish(work)
         return loss.item()
 
     return run
@@ -129,5 +131,9 @@ def channels_last_step(work: Work) -> Callable[[np.ndarray], float]:
     return step(work, torch.channels_last)
 
 
+def _laid_out(image: np.ndarray, work: Work, layout: torch.memory_format) -> torch.Tensor:
+    return torch.from_numpy(image).to(work.device).contiguous(memory_format=layout)
+
+
 def _precision(work: Work) -> AbstractContextManager[object]:
-    return torch.autocast("cpu", torch.bfloat16) if work.precision == "bf16" else nullcontext()
+    return torch.autocast(torch.device(work.device).type, torch.bfloat16) if work.precision == "bf16" else nullcontext()

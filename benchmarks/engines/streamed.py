@@ -7,11 +7,10 @@ from statistics import median
 from typing import Any
 
 import numpy as np
-import torch
 
 from caffe_compat import Net
 from engines.images import images
-from engines.ours import lean_net
+from engines.ours import begin, lean_net
 from engines.work import Work
 from measuring.own_process import peak_bytes, resident_bytes
 from measuring.timing import time_calls
@@ -32,7 +31,7 @@ def time_stream(work: dict[str, Any], sizes: Sequence[Sequence[int]], passes: in
         scores: path of an .npz file that takes, for each size, the scores of its first image on a grid.
     """
     given = Work(**work)
-    torch.set_num_threads(given.threads)
+    begin(given)
     net = lean_net(given)
     for image in images(given.shape, 2):
         _forward(net, image)
@@ -45,9 +44,9 @@ def time_stream(work: dict[str, Any], sizes: Sequence[Sequence[int]], passes: in
         for height, width in sizes:
             image = images((given.batch, 3, height, width))[seen[height, width] % 3]
             seen[height, width] += 1
-            begin = time.perf_counter()
+            started = time.perf_counter()
             score = _forward(net, image)
-            seconds[-1].append(time.perf_counter() - begin)
+            seconds[-1].append(time.perf_counter() - started)
             if seen[height, width] == 1:
                 kept[f"{height}x{width}"] = score[:, :, ::GRID_PX, ::GRID_PX].copy()
         resident.append(resident_bytes())
@@ -59,7 +58,7 @@ def time_stream(work: dict[str, Any], sizes: Sequence[Sequence[int]], passes: in
 def time_fixed(work: dict[str, Any], repeats: int, scores: str) -> dict[str, Any]:
     """Seconds of an image where the net has seen this size only; ``scores`` takes those of the first, on the grid."""
     given = Work(**work)
-    torch.set_num_threads(given.threads)
+    begin(given)
     net = lean_net(given)
     shown = images(given.shape)
     seconds = time_calls(lambda image: _forward(net, image), shown, repeats)

@@ -26,6 +26,7 @@ class Engine:
         step: that for a solver step; empty where it has none.
         reads: kind of files it reads, as ``files.write`` knows them; empty where none.
         precisions: it knows.
+        cuda: whether it knows device ``cuda:0``.
     """
 
     module: str
@@ -33,18 +34,20 @@ class Engine:
     step: str = ""
     reads: str = ""
     precisions: tuple[str, ...] = ("fp32",)
+    cuda: bool = False
 
 
+_BOTH = ("fp32", "bf16")
 ENGINES = {
-    "ours (lean)": Engine("ours", step="step", precisions=("fp32", "bf16")),
-    "ours (caffemodel)": Engine("ours", forward="caffemodel_forward", reads="caffe", precisions=("fp32", "bf16")),
-    "torch": Engine("plain_torch", step="step", precisions=("fp32", "bf16")),
+    "ours (lean)": Engine("ours", step="step", precisions=_BOTH, cuda=True),
+    "ours (caffemodel)": Engine("ours", "caffemodel_forward", reads="caffe", precisions=_BOTH, cuda=True),
+    "torch": Engine("plain_torch", step="step", precisions=_BOTH, cuda=True),
     "torch channels_last": Engine(
-        "plain_torch", forward="channels_last_forward", step="channels_last_step", precisions=("fp32", "bf16")
+        "plain_torch", "channels_last_forward", "channels_last_step", precisions=_BOTH, cuda=True
     ),
     "opencv": Engine("opencv_dnn", reads="caffe"),
     "onnxruntime": Engine("onnx_runtime", reads="onnx"),
-    "openvino": Engine("open_vino", reads="onnx", precisions=("fp32", "bf16")),
+    "openvino": Engine("open_vino", reads="onnx", precisions=_BOTH),
     "ncnn": Engine("ncnn_net", reads="ncnn"),
 }
 
@@ -61,8 +64,16 @@ def time_engine(
         repeats: timed calls, each on another image than the one before.
         warm_up: calls before.
         scores: path of an .npy file that takes the first image's scores, after everything has been measured.
+
+    Raises:
+        NotImplementedError: the engine has not the device or the precision.
+        ImportError: it is not installed.
     """
     given, known = Work(**work), ENGINES[engine]
+    if given.device != "cpu" and not known.cuda:
+        raise NotImplementedError("it is measured on the CPU only")
+    if given.precision not in known.precisions:
+        raise NotImplementedError(f"it is not measured at {given.precision}")
     run: Callable[[np.ndarray], Any] = getattr(import_module(f"engines.{known.module}"), getattr(known, task))(given)
     shown = images(given.shape)
     seconds = time_calls(run, shown, repeats, warm_up)

@@ -3,11 +3,10 @@
 from typing import Any
 
 import numpy as np
-import torch
 from PIL import Image
 
 from data_prep.shapes import draw_pair
-from engines.ours import solver
+from engines.ours import begin, solver
 from engines.work import Work
 from nets.catalogue import lookup
 from nets.sources import InputData
@@ -29,7 +28,7 @@ def train(work: dict[str, Any], iterations: int, seed: int) -> dict[str, Any]:
         seed: of Dropout; the images and their order are the same for all.
     """
     given = Work(**work)
-    torch.set_num_threads(given.threads)
+    begin(given)
     source = InputData({"data": given.shape, "label": given.label_shape})
     param = lookup("voc-fcn8s").build(source, width=given.channels, normalize=True)
     made = solver(given, param, random_seed=seed, **_SETTINGS)

@@ -28,6 +28,7 @@ class Work:
         channels: fraction of the trunk's channels; 1 is the released net.
         threads: for every engine.
         precision: ``fp32`` or ``bf16``.
+        device: ``cpu``, or ``cuda:0``, which ours and PyTorch have.
         folder: where the net's files are, for the engines that read files.
     """
 
@@ -37,6 +38,7 @@ class Work:
     channels: float = 1.0
     threads: int = 1
     precision: str = "fp32"
+    device: str = "cpu"
     folder: str = ""
 
     @property
