@@ -439,6 +439,9 @@ def test_every_verb_shows_progress_and_a_table_and_verifies_what_is_there(miniat
     assert f"verify {made.name}: 100%" in again.stderr
     row = next(iter(rows(again.stdout).values()))
     assert (row["images"], row["kept"], row["rest"].split()[0]) == ("4", "4", "verified")
+    nothing = run(*made.command(out, "--verify", "--no-lmdb"))
+    assert nothing.exit_code in (1, 2)
+    assert "--verify reads again what is written, and --no-lmdb writes nothing" in nothing.stderr
     alone = run("verify", out / made.name)
     assert alone.exit_code == 0, alone.output
     assert rows(alone.stdout)[made.name]["images"] == "4"
