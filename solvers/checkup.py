@@ -104,7 +104,7 @@ def _check_data(found: Checkup, splits: Splits, model: Model) -> tuple[list[Shap
     for role, split in (("train", splits.train), ("test", splits.test)):
         known = split.published_size
         compared = "" if known in (None, len(split.ids)) else f" (the whole list has {known})"
-        found.say(role, f"{len(split.ids)} images, {split.title} {split.name}{compared}")
+        found.say(role, f"{len(split.ids)} images, {split.title}{compared}")
         values: dict[str, set[int]] = {task.name: set() for task in model.tasks}
         check = split.checker(model)
         opened = split.ids[:: max(1, len(split.ids) // _SAMPLES)][:_SAMPLES]

@@ -115,7 +115,7 @@ class Split(ABC):
     @property
     @abstractmethod
     def title(self) -> str:
-        """What it is called in messages."""
+        """Dataset and list, for messages."""
 
     @property
     def published_size(self) -> int | None:
@@ -159,8 +159,8 @@ class FolderSplit(Split):
 
     @property
     def title(self) -> str:
-        """The folder's."""
-        return self.folder.title
+        """Such as ``NYUDv2 trainval``."""
+        return f"{self.folder.title} {self.name}"
 
     def checker(self, model: Model) -> Callable[[str], Labels]:
         """Reads files."""
@@ -173,7 +173,7 @@ class FolderSplit(Split):
             outcome = write_lmdbs(where, self.ids, self.family.loader(self.folder))
             if outcome.faults:
                 raise DataError(
-                    f"{self.title} {self.name}: {len(outcome.faults)} faulty samples, the first: "
+                    f"{self.title}: {len(outcome.faults)} faulty samples, the first: "
                     f"{outcome.faults[0].message}; repair them or shorten the list"
                 )
             return self.family.lmdb_layer(where.resolve(), self.name, model, seed)
@@ -210,8 +210,8 @@ class LmdbSplit(Split):
 
     @property
     def title(self) -> str:
-        """The folder's name says which dataset it is."""
-        return f"LMDBs '{self.databases.name}':"
+        """Such as ``LMDBs DATA/lmdb/nyud_trainval``."""
+        return f"LMDBs {self.databases}"
 
     def checker(self, model: Model) -> Callable[[str], Labels]:
         """Reads records."""

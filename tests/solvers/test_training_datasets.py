@@ -95,7 +95,8 @@ def test_the_lmdbs_of_data_prep_give_the_same_training(unbroken, thin, data_of, 
     made = CliRunner().invoke(data_prep, [*words, "--out", str(tmp_path / "data" / "lmdb")])
     assert made.exit_code == 0, made.output
     other = thin.thin_training(tmp_path / "data", tmp_path / "runs", model=model, read="lmdb")
-    other.check()
+    where = tmp_path / "data" / "lmdb" / f"{known.dataset}_{known.train_split}"
+    assert f"  train     3 images, LMDBs {where} (the whole list has " in str(other.check())
     other.run(progress=False)
     assert not (other.folder / "lmdb").exists()
     for name in ("losses.csv", "scores.csv"):
@@ -175,12 +176,17 @@ def test_depth_starts_from_the_mean_of_the_colour_kernels(thin, data_of, tmp_pat
     assert training.finished
 
 
-def test_two_streams_start_from_two_files(thin, data_of, unbroken, tmp_path):
+def test_two_streams_start_from_two_files(thin, data_of, tmp_path, capsys):
     data, files = data_of("nyud"), {}
     for stream in ("color", "hha"):
         first = thin.thin_training(data, tmp_path / "first", 1, model=f"nyud-fcn32s-{stream}")
         first.run(score_every=0, progress=False)
         files[stream] = first.weights
+    workplace = thin.thin_workplace(data, tmp_path / "first", model="nyud-fcn32s-color-hha", change_net=None)
+    train_stages(recipe("nyud-fcn32s-color-hha"), workplace, 1, (), False, False, True)
+    printed = capsys.readouterr().out
+    assert printed.startswith("".join(f"nyud-fcn32s-color-hha: starts from {path}\n" for path in files.values()))
+    assert f"  weights   {files['color']}, {files['hha']}\n" in printed
     training = thin.thin_training(
         data, tmp_path, 1, model="nyud-fcn32s-color-hha", weights=list(files.values()), change_net=None
     )
