@@ -69,7 +69,7 @@ def nyud(source: Path, out: Path, build: bool, jobs: int, strict: bool, verify: 
         with disk_errors(out):
             dataset = _from_source(source, out, **options)
             if verify and not build and dataset.files is None:
-                raise DataError("--verify reads again what is written, and --no-lmdb writes nothing here; leave one out")
+                raise DataError("--verify reads again what is written, and --no-lmdb writes nothing; leave one out")
             run = _Run(dataset, out, jobs, strict, verify)
             with progress_bars() as begin:
                 reports = run.files(begin)
