@@ -146,6 +146,15 @@ def test_thin_alexnet_made_fully_convolutional():
     assert largest_difference(filled, stitched, dense, (420, 425)) < 1e-4
 
 
+def test_thin_googlenet_up_to_its_first_modules():
+    """Branches side by side, with pooling and convolutions of padding 1 and 2 in them, over dilated features."""
+    set_random_seed(2)
+    net = Net(build("googlenet", InputData({"data": (1, 3, 224, 224)}), classes=5, width=1 / 8), TEST)
+    dense, filled, stitched = maps(net, "inception_3b/output", 2, (224, 230), 3)
+    assert [(axis.full_stride_px, axis.stride_px) for axis in dense.axes] == [(8, 2)] * 2
+    assert largest_difference(filled, stitched, dense, (224, 230)) < 1e-4
+
+
 # -- the verb ----------------------------------------------------------------------------------------------------------
 
 
