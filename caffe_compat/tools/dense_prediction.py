@@ -105,8 +105,10 @@ def shift_and_stitch(net: Net, image: np.ndarray, dense: Rarefied) -> np.ndarray
         NetError: the image is too small for the net.
     """
     vertical, horizontal = dense.axes
+    whole_stride = max(axis.full_stride_px for axis in dense.axes)
+    strided = rarefied(net, dense.blob, whole_stride).net  # as it is, without what comes after the blob
     parts = {
-        (y, x): run(net, image[:, :, y * vertical.stride_px :, x * horizontal.stride_px :], dense.blob)
+        (y, x): run(strided, image[:, :, y * vertical.stride_px :, x * horizontal.stride_px :], dense.blob)
         for y in range(vertical.dilation)
         for x in range(horizontal.dilation)
     }
