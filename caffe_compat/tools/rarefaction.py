@@ -21,8 +21,8 @@ from caffe_compat.proto.caffe_pb2 import TEST, EltwiseParameter, LayerParameter,
 __all__ = ["Axis", "Rarefied", "rarefied"]
 
 _POINTWISE = {
-    *("AbsVal", "BNLL", "BatchNorm", "Bias", "Clip", "Dropout", "ELU", "Exp", "Log", "PReLU", "Power", "ReLU"),
-    *("Scale", "Sigmoid", "Softmax", "Swish", "TanH", "Threshold"),
+    *("AbsVal", "BNLL", "BatchNorm", "Bias", "Clip", "Dropout", "ELU", "Eltwise", "Exp", "Log", "PReLU", "Power"),
+    *("ReLU", "Scale", "Sigmoid", "Softmax", "Swish", "TanH", "Threshold"),
 }
 _SIDES = ("h", "w")
 
@@ -178,10 +178,7 @@ def _changed(
         after = _after(before, windows, largest_px)
         channels = net.blobs[layer.bottom[0]].shape[1]
         return _pooling(layer, windows, before, after, channels, taps), after
-    if layer.type in _POINTWISE or (layer.type in ("Concat", "Eltwise") and _keeps_axes(layer)):
-        return [layer], before
-    across = layer.type == "LRN" and layer.lrn_param.norm_region == layer.lrn_param.ACROSS_CHANNELS
-    if across:
+    if layer.type in _POINTWISE or _is_across_channels(layer):
         return [layer], before
     raise NetError(
         f"layer '{layer.name}' ({layer.type}): what it makes has no positions that could become denser; "
@@ -189,8 +186,10 @@ def _changed(
     )
 
 
-def _keeps_axes(layer: LayerParameter) -> bool:
-    return layer.type == "Eltwise" or layer.concat_param.axis == 1
+def _is_across_channels(layer: LayerParameter) -> bool:
+    if layer.type == "LRN":
+        return bool(layer.lrn_param.norm_region == layer.lrn_param.ACROSS_CHANNELS)
+    return layer.type == "Concat" and bool(layer.concat_param.axis == 1)
 
 
 def _after(before: Axes, windows: Sequence[_Window], largest_px: int) -> Axes:
