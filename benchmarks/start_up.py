@@ -5,15 +5,22 @@
 The programs take turns, round after round, each in a process of its own, after one round that is not counted.
 """
 
-import argparse
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from statistics import median
+from typing import Any
 
+from measuring.options import parser
+from measuring.plots import draw_bars
+from measuring.report import Report
+from measuring.turns import take_turns
+
+ROOT = Path(__file__).resolve().parents[1]
+FIRST = "import torch"
 PROGRAMS = {
-    "import torch": ["-c", "import torch"],
+    FIRST: ["-c", "import torch"],
     "import caffe_compat": ["-c", "import caffe_compat"],
     "import caffe_compat; caffe_compat.Net": ["-c", "import caffe_compat; caffe_compat.Net"],
     "python -m data_prep --help": ["-m", "data_prep", "--help"],
@@ -21,23 +28,33 @@ PROGRAMS = {
 }
 
 
-def main() -> None:
-    """Parse the command line and run."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=7)
-    rounds = parser.parse_args().rounds
-    seconds: dict[str, list[float]] = {name: [] for name in PROGRAMS}
-    for turn in range(rounds + 1):
-        for name, arguments in PROGRAMS.items():
-            begin = time.perf_counter()
-            root = Path(__file__).resolve().parents[1]
-            subprocess.run([sys.executable, *arguments], cwd=root, stdout=subprocess.DEVNULL, check=True)
-            if turn:
-                seconds[name].append(time.perf_counter() - begin)
-    torch = median(seconds["import torch"])
-    print(f"{'program':<40}{'seconds':>9}{'of torch':>10}")
-    for name, times in seconds.items():
-        print(f"{name:<40}{median(times):>9.2f}{median(times) / torch:>8.2f} x")
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run from a command line."""
+    given = parser(__doc__, rounds=7, repeats=1).parse_args(arguments)
+    report = Report("start_up", given)
+    calls = {name: _program(asked, given.repeats) for name, asked in PROGRAMS.items()}
+    take_turns(calls, 1, report.say)  # files into the page cache
+    measured = take_turns(calls, given.rounds, report.say)
+    rows = [
+        [name, f"{one.seconds:.2f}", one.spread, f"{one.seconds / measured[FIRST].seconds:.2f} x"]
+        for name, one in measured.items()
+    ]
+    report.table("processes, start to end", ["program", "seconds", "rounds", "of torch"], rows)
+    report.found = {name: one.record() for name, one in measured.items()}
+    draw_bars(report.plot_path(), {"start to end": {name: one.seconds for name, one in measured.items()}}, "seconds")
+    report.save()
+
+
+def _program(asked: list[str], repeats: int) -> Callable[[], dict[str, Any]]:
+    """A call that runs Python so often, and gives the mean seconds of a process."""
+
+    def run() -> dict[str, Any]:
+        begin = time.perf_counter()
+        for _ in range(repeats):
+            subprocess.run([sys.executable, *asked], cwd=ROOT, stdout=subprocess.DEVNULL, check=True)
+        return {"seconds": (time.perf_counter() - begin) / repeats, "bytes": 0}
+
+    return run
 
 
 if __name__ == "__main__":

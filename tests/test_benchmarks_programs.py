@@ -13,6 +13,7 @@ import growth
 import loading
 import loss_curves
 import precision
+import start_up
 import stream
 import switches
 from caffe_compat.net.plan.plan import REWRITES
@@ -137,10 +138,18 @@ def test_smoothed_losses():
 
 
 def test_loading(here):
-    found = here(loading, "--import-rounds", "1")
-    loads, imports = found.values()
-    assert {"read and copy", "ours", "ours (lean)", "torch.load"} <= set(loads)
-    assert list(imports) == list(loading.IMPORTS)
+    found = here(loading)
+    assert {"read and copy", "ours", "ours (lean)", "torch.load"} <= set(found)
+    assert found["ours"]["seconds"] > 0
+    assert found["file_bytes"] > 100_000
+
+
+def test_start_up(here, monkeypatch):
+    monkeypatch.delitem(start_up.PROGRAMS, "import caffe_compat; caffe_compat.Net")
+    monkeypatch.setitem(start_up.PROGRAMS, start_up.FIRST, ["-c", "pass"])
+    found = here(start_up)
+    assert list(found) == list(start_up.PROGRAMS)
+    assert all(line["seconds"] > 0 for line in found.values())
 
 
 def test_a_process_of_its_own_runs_a_benchmarks_function():
