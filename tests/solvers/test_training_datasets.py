@@ -12,7 +12,7 @@ from data_prep.cli import main as data_prep
 from nets.catalogue import lookup
 from nets.classifiers import build
 from nets.sources import InputData
-from solvers.recipes import chain, recipe
+from solvers.recipes import RECIPES, chain, recipe
 from solvers.report import Table
 from solvers.scoring_command import score_weights
 from solvers.stages import train as train_stages
@@ -48,6 +48,16 @@ def unbroken(thin, data_of, tmp_path_factory):
         return done[model]
 
     return run
+
+
+@pytest.mark.parametrize("model", [name for name in RECIPES if name not in MODELS])
+def test_every_model_is_checked_trained_and_scored_on_its_dataset(thin, data_of, tmp_path, model):
+    training = thin.thin_training(data_of(lookup(model).dataset), tmp_path, 1, model=model, width=1 / 16)
+    assert training.check().faults == []
+    scores = training.run(progress=False)
+    assert list(scores) == [task.name for task in lookup(model).tasks]
+    assert all(one.images == 2 and np.isfinite(one.loss) for one in scores.values())
+    assert len(training.losses.column("loss_per_pixel")) == 1
 
 
 @pytest.mark.parametrize("model", MODELS)

@@ -62,7 +62,8 @@ def pack(layer: BaseConvolution, size: Shape) -> Tensor | None:
     weight, window = layer.blobs[0], layer.window
     weight.relayout(torch.channels_last)  # packing anything else takes a copy more in between
     key = ("onednn", weight.shape, window.stride, window.dilation, layer.group)
-    return weight.packed(key, lambda w: _pack(w, window.stride, window.dilation, layer.group, size))
+    room = (*size[:2], *map(max, size[2:], window.extent))  # packing knows no padding, which may make a small map fit
+    return weight.packed(key, lambda w: _pack(w, window.stride, window.dilation, layer.group, room))
 
 
 def convolve(layer: BaseConvolution, x: Tensor, pad: Pair, relu: bool, packed: bool = True) -> Tensor:

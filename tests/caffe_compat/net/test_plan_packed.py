@@ -19,6 +19,7 @@ SHAPES = [
     "num_output: 6 kernel_size: 1 bias_term: false",
     "num_output: 6 group: 2 kernel_size: 3 stride: 2",
     "num_output: 32 kernel_h: 3 kernel_w: 1 pad_h: 1 pad_w: 0 dilation: 2",
+    "num_output: 5 kernel_size: 11 pad: 5",
 ]
 usable = pytest.mark.skipif(not packed.usable(), reason="this torch has no packed convolutions")
 
