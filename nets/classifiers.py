@@ -1,6 +1,7 @@
 """The classification nets that FCNs start from: VGG A to E, CaffeNet, AlexNet and GoogLeNet, on 224 x 224 pixels.
 
 net = build("vgg-d", InputData({"data": (1, 3, 224, 224)}))
+train_val("vgg-d")  # to train and test on LMDBs of ILSVRC, with ``caffe-compat train``
 
 A source of ``data`` (N x 3 x 224 x 224, BGR minus mean) and ``label`` (N x 1, 0 to classes - 1) gives a net to train
 and test, with fillers, learning rates, losses and accuracies; a source without labels the deploy form, which ends in
@@ -11,12 +12,13 @@ Source: Simonyan and Zisserman 2015, Table 1; BVLC/caffe models/bvlc_reference_c
 """
 
 import difflib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from caffe_compat.errors import NetError
-from caffe_compat.proto.caffe_pb2 import TEST, NetParameter
+from caffe_compat.proto.caffe_pb2 import TEST, TRAIN, LayerParameter, NetParameter
 from caffe_compat.spec.net_spec import NetSpec, Top
 from caffe_compat.spec.net_spec import layers as L
 from caffe_compat.spec.net_spec import params as P
@@ -24,10 +26,11 @@ from nets import googlenet, trunks
 from nets.sources import Source
 from nets.trunks import LEARNED, thin
 
-__all__ = ["CLASSIFIERS", "ILSVRC_CLASSES", "INPUT_SHAPE", "build"]
+__all__ = ["CLASSIFIERS", "ILSVRC_CLASSES", "INPUT_SHAPE", "build", "train_val"]
 
 ILSVRC_CLASSES = 1000
 INPUT_SHAPE = (1, 3, 224, 224)
+_MEAN_BGR = (104, 117, 123)
 
 
 def _filled(weight: Mapping[str, Any], bias: float = 0) -> dict[str, Any]:
@@ -136,3 +139,52 @@ def build(name: str, source: Source, *, classes: int = ILSVRC_CLASSES, width: fl
     net: NetParameter = n.to_proto()
     net.name = name
     return net
+
+
+@dataclass(frozen=True)
+class _Labelled:
+    """A Data layer over an LMDB of Datums that hold image and label; crops are of the nets' own size."""
+
+    database: str
+    batch_size: int
+
+    def add(self, n: NetSpec, tops: Sequence[str]) -> None:
+        """Assign data and label."""
+        n[tops[0]], n[tops[1]] = L.Data(
+            data_param={"source": self.database, "backend": "LMDB", "batch_size": self.batch_size},
+            transform_param={"crop_size": INPUT_SHAPE[-1], "mean_value": list(_MEAN_BGR), "mirror": True},
+            include=[{"phase": TRAIN}],
+            ntop=2,
+        )
+
+
+def train_val(
+    name: str,
+    *,
+    train_lmdb: str = "../data/ilsvrc12/ilsvrc12_train_lmdb",
+    test_lmdb: str = "../data/ilsvrc12/ilsvrc12_val_lmdb",
+    batch_size: int = 32,
+    classes: int = ILSVRC_CLASSES,
+    width: float = 1,
+) -> NetParameter:
+    """A classification net over LMDBs, for both phases: random crops and mirroring in training, the centre in testing.
+
+    Args:
+        name: a key of CLASSIFIERS.
+        train_lmdb: Datums of at least 224 x 224, BGR, with labels, as Caffe's convert_imageset writes them.
+        test_lmdb: the same for testing.
+        batch_size: in both.
+        classes: number of scores.
+        width: fraction of the channels.
+
+    Raises:
+        NetError: there is no such net; the message lists the known ones.
+    """
+    net = build(name, _Labelled(train_lmdb, batch_size), classes=classes, width=width)
+    train, *rest = net.layer
+    test = LayerParameter()
+    test.CopyFrom(train)
+    test.include[0].phase = TEST
+    test.transform_param.mirror = False
+    test.data_param.source = test_lmdb
+    return NetParameter(name=net.name, layer=[train, test, *rest])

@@ -50,7 +50,7 @@ _PATH = click.Path(path_type=Path)
 @click.option(
     "--emit-prototxt",
     type=_PATH,
-    help="Write nets and solver into this folder; of vgg-a to vgg-e, caffenet, alexnet and googlenet the deploy net.",
+    help="Write nets and solver into this folder; of vgg-a to vgg-e, caffenet, alexnet and googlenet the two nets.",
 )
 @device_option
 def command(

@@ -6,7 +6,7 @@ import click
 
 from caffe_compat.proto.text import write_text
 from nets.catalogue import DEPLOY_FILE, lookup
-from nets.classifiers import INPUT_SHAPE, build
+from nets.classifiers import INPUT_SHAPE, build, train_val
 from nets.size import parameter_count
 from nets.sources import InputData
 from solvers.published import PUBLISHED
@@ -14,6 +14,8 @@ from solvers.recipe import Recipe
 from solvers.recipes import RECIPES, recipe, recipe_text
 
 __all__ = ["emit", "emit_classifier", "show_models"]
+
+_TRAIN_VAL_FILE = "train_val.prototxt"
 
 
 def show_models(model: str | None) -> None:
@@ -56,7 +58,8 @@ def emit(this: Recipe, folder: Path) -> None:
 
 
 def emit_classifier(name: str, folder: Path) -> None:
-    """Write the deploy net of a classifier into a folder."""
+    """Write the nets of a classifier into a folder: to train and test on LMDBs of ILSVRC, and its deploy form."""
     folder.mkdir(parents=True, exist_ok=True)
+    write_text(folder / _TRAIN_VAL_FILE, train_val(name))
     write_text(folder / DEPLOY_FILE, build(name, InputData({"data": INPUT_SHAPE})))
-    click.echo(f"{folder}: {DEPLOY_FILE}")
+    click.echo(f"{folder}: {_TRAIN_VAL_FILE}, {DEPLOY_FILE}")

@@ -155,8 +155,7 @@ def _common(layer: LayerParameter, places: Sequence[Axes]) -> Axes:
         raise NetError(
             f"layer '{layer.name}' ({layer.type}): its bottoms have different strides; end the net before it with -blob"
         )
-    height, width = (_union([axes[side] for axes in places]) for side in (0, 1))
-    return height, width
+    return _union([axes[0] for axes in places]), _union([axes[1] for axes in places])
 
 
 def _union(axes: Sequence[Axis]) -> Axis:
@@ -254,9 +253,8 @@ def _pooling(
         return [layer]
     kernel = [window.kernel for window in windows]
     if layer.pooling_param.pool == PoolingParameter.AVE:
-        name = layer.name
-        taps[name] = np.full((channels, 1, *kernel), 1 / math.prod(kernel), np.float32)
-        return [_tap(name, layer.bottom[0], layer.top[0], windows, before, (0, 1), channels)]
+        taps[layer.name] = np.full((channels, 1, *kernel), 1 / math.prod(kernel), np.float32)
+        return [_tap(layer.name, layer.bottom[0], layer.top[0], windows, before, (0, 1), channels)]
     if layer.pooling_param.pool != PoolingParameter.MAX:
         raise NetError(
             f"layer '{layer.name}' (Pooling): only MAX and AVE pooling have positions that can become denser"

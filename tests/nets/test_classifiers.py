@@ -2,6 +2,7 @@
 
 from functools import partial
 
+import lmdb
 import numpy as np
 import pytest
 import torch
@@ -10,13 +11,14 @@ import torch.nn.functional as F
 from caffe_compat.device import set_random_seed
 from caffe_compat.errors import NetError
 from caffe_compat.net.net import Net
-from caffe_compat.proto.caffe_pb2 import TEST, TRAIN
+from caffe_compat.proto.caffe_pb2 import TEST, TRAIN, Datum, SolverParameter
+from caffe_compat.solver import SGDSolver
 from caffe_compat.spec.net_spec import NetSpec
 from caffe_compat.spec.net_spec import layers as L
 from caffe_compat.tools.convolutionalize import convolutional_twin
 from nets import googlenet, trunks
 from nets.catalogue import lookup
-from nets.classifiers import CLASSIFIERS, INPUT_SHAPE, build
+from nets.classifiers import CLASSIFIERS, INPUT_SHAPE, build, train_val
 from nets.geometry import places
 from nets.size import parameter_count
 from nets.sources import InputData
@@ -79,6 +81,42 @@ def test_accuracies_are_for_testing_alone():
     param = build("vgg-a", InputData({"data": INPUT_SHAPE, "label": (1, 1)}), classes=6, width=1 / 32)
     assert {"accuracy", "accuracy_top5"} <= set(Net(param, TEST).blobs)
     assert "accuracy" not in Net(param, TRAIN).blobs
+
+
+@pytest.fixture(scope="module")
+def ilsvrc(tmp_path_factory):
+    """Eight labelled pictures of 230 x 226 as an LMDB: dark ones are class 0, light ones class 1."""
+    folder = tmp_path_factory.mktemp("ilsvrc") / "lmdb"
+    draw = np.random.default_rng(0)
+    with lmdb.open(str(folder), map_size=1 << 24) as database, database.begin(write=True) as writer:
+        for number in range(8):
+            pixels = draw.integers(0, 100, (3, 230, 226), np.uint8) + np.uint8(120 * (number % 2))
+            datum = Datum(channels=3, height=230, width=226, data=pixels.tobytes(), label=number % 2)
+            writer.put(f"{number:08d}".encode(), datum.SerializeToString())
+    return str(folder)
+
+
+@pytest.mark.parametrize("name", ["vgg-b", "caffenet", "googlenet"])
+def test_a_classifier_trains_and_tests_on_lmdbs(name, ilsvrc):
+    set_random_seed(3)
+    width = 1 / 4 if name == "googlenet" else 1 / 16
+    settings = {"train_lmdb": ilsvrc, "test_lmdb": ilsvrc, "batch_size": 4, "classes": 6, "width": width}
+    param = SolverParameter(base_lr=1e-3, lr_policy="fixed", momentum=0.9, max_iter=3, test_iter=[2])
+    param.test_interval = 1000
+    param.net_param.CopyFrom(train_val(name, **settings))
+    solver = SGDSolver(param)
+    before = {name: blobs[0].data.copy() for name, blobs in solver.net.params.items()}
+    solver.step(3)
+    assert np.isfinite(solver.loss)
+    assert [name for name, old in before.items() if (solver.net.params[name][0].data == old).all()] == []
+    (test,) = solver.test_nets
+    test.share_with(solver.net)
+    test.forward()
+    assert solver.net.blobs["data"].shape == test.blobs["data"].shape == (4, 3, 224, 224)
+    np.testing.assert_array_equal(test.blobs["label"].data.ravel() % 1, 0)
+    assert 0 <= test.blobs["loss3/accuracy" if name == "googlenet" else "accuracy"].data <= 1
+    data = {layer.include[0].phase: layer for layer in param.net_param.layer[:2]}
+    assert (data[TRAIN].transform_param.mirror, data[TEST].transform_param.mirror) == (True, False)
 
 
 def test_alexnet_normalises_before_it_pools_and_caffenet_after():

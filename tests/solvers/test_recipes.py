@@ -10,7 +10,7 @@ from caffe_compat.errors import SolverError
 from caffe_compat.proto.caffe_pb2 import NetParameter, SolverParameter
 from caffe_compat.proto.text import read_net
 from nets.catalogue import MODELS, lookup
-from nets.classifiers import build
+from nets.classifiers import build, train_val
 from nets.sources import InputData
 from solvers.published import PUBLISHED
 from solvers.recipes import RECIPES, chain, recipe, recipe_text
@@ -193,5 +193,6 @@ def test_emitted_files_equal_the_released_ones(solve, released, name, tmp_path):
 
 def test_classifiers_are_emitted_too(solve, tmp_path):
     files = emitted(solve, "vgg-d", tmp_path / "vgg16")
-    assert list(files) == ["deploy.prototxt"]
+    assert sorted(files) == ["deploy.prototxt", "train_val.prototxt"]
+    assert read_net(files["train_val.prototxt"]) == train_val("vgg-d")
     assert read_net(files["deploy.prototxt"]) == build("vgg-d", InputData({"data": (1, 3, 224, 224)}))
