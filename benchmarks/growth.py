@@ -75,14 +75,13 @@ def _grow(
     for engine, measured in found.items():
         if measured:
             _show(report, f"{task}, {engine}: growth with the {what}", what, pixels, measured)
-    label = f"{what}, pixels" if what == "side" else f"batch of images of side {given.batch_side}"
+    label = "megapixels, one image" if what == "side" else f"megapixels, images of side {given.batch_side}"
     kept = {engine: measured for engine, measured in found.items() if measured}
-    times = {engine: (list(m), [one.seconds for one in m.values()]) for engine, m in kept.items()}
-    peaks = {engine: (list(m), [one.peak_bytes / 1e9 for one in m.values()]) for engine, m in kept.items()}
-    return [
-        Curves(f"{task}: time", label, "seconds", times, logarithmic=True),
-        Curves(f"{task}: peak memory", label, "GB", peaks),
-    ]
+    x = {engine: [pixels[value] / 1e6 for value in measured] for engine, measured in kept.items()}
+    times = {engine: (x[engine], [one.seconds for one in m.values()]) for engine, m in kept.items()}
+    peaks = {engine: (x[engine], [one.peak_bytes / 1e9 for one in m.values()]) for engine, m in kept.items()}
+    title = f"{task}, growing {what}"
+    return [Curves(f"{title}: time", label, "seconds", times), Curves(f"{title}: peak memory", label, "GB", peaks)]
 
 
 def _show(report: Report, title: str, what: str, pixels: dict[int, int], measured: Points) -> None:

@@ -21,14 +21,12 @@ class Curves:
         x_label: with unit.
         y_label: with unit.
         lines: by name: x and y values.
-        logarithmic: both axes.
     """
 
     title: str
     x_label: str
     y_label: str
     lines: Mapping[str, tuple[Sequence[float], Sequence[float]]]
-    logarithmic: bool = False
 
 
 def draw_curves(path: Path, panels: Sequence[Curves], columns: int = 2) -> None:
@@ -41,10 +39,8 @@ def draw_curves(path: Path, panels: Sequence[Curves], columns: int = 2) -> None:
     for axis, panel in zip(axes.flat, panels, strict=False):
         for name, (x, y) in panel.lines.items():
             axis.plot(x, y, marker="o" if len(x) < 40 else None, markersize=4, linewidth=1.2, label=name)
-        if panel.logarithmic:
-            axis.set_xscale("log", base=2)
-            axis.set_yscale("log")
         axis.set(title=panel.title, xlabel=panel.x_label, ylabel=panel.y_label)
+        axis.set_ylim(bottom=0)
         axis.grid(alpha=0.3)
         axis.legend(fontsize=8)
     _write(figure, path)
