@@ -142,6 +142,10 @@ class Blob:
         """Gradients on the present device, detached."""
         return self._diff.tensor(self._shape, current_device())
 
+    def diff_room(self, memory_format: torch.memory_format) -> torch.Tensor:
+        """Memory of the blob's shape on the CPU, to make new gradients in before they are added."""
+        return self._diff.room(self._shape, memory_format)
+
     def set_diff_tensor(self, value: torch.Tensor) -> None:
         """Take new gradients, replacing the old."""
         self._diff.set(value)

@@ -50,6 +50,8 @@ class SyncedMemory:
         self.generation = next(_clock)  # when the runtime last replaced or wrote the values
         self._dropped: str | None = None
         self._may_add_in_place = False  # the tensor is a sum made here, not one that a layer may still hold
+        self._room: torch.Tensor | None = None  # memory of values that were cleared
+        self._keeps_room = False
 
     # -- state ---------------------------------------------------------------------------------------------------------
 
@@ -81,10 +83,24 @@ class SyncedMemory:
 
     def clear(self) -> None:
         """Forget the values: they read as zeros. A live array keeps its memory but no longer belongs to the blob."""
+        if self._keeps_room and self._tensor is not None and not self.leased:
+            self._room = self._tensor
         self._tensor = self._host = self._lease = self._packed = None
         self._host_is_head = False
         self._dropped = None
         self.generation = next(_clock)
+
+    def room(self, shape: Shape, memory_format: torch.memory_format) -> torch.Tensor:
+        """Memory on the CPU to make the next values in, for ``set``: that of the values cleared last, if it fits.
+
+        New memory costs more than writing to it; from the first call on, ``clear`` keeps the old for this.
+        """
+        room, self._room, self._keeps_room = self._room, None, True
+        if room is None or room.shape != shape or room.device.type != "cpu":
+            room = None
+        if room is None or not room.is_contiguous(memory_format=memory_format):
+            room = torch.empty(shape, dtype=self.dtype, memory_format=memory_format)
+        return room
 
     # -- the layers' side ----------------------------------------------------------------------------------------------
 

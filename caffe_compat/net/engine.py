@@ -174,10 +174,10 @@ class Engine:
                 )
                 try:
                     params = None if record is None else self._params(node, record)
-                    if params is None or not any(node.param_need_backward):
+                    if params is None or (not any(node.param_need_backward) and node.layer.blobs):
                         tops = self.plan.forward(node, bottoms, context)
                     else:
-                        tops = node.layer.forward(bottoms, params, context)
+                        tops = self.plan.learn(node, bottoms, params, context, self._is_spent(node))
                 except Exception as error:
                     error.add_note(f"in the forward of layer '{node.layer.name}' ({node.layer.type})")
                     raise
@@ -185,6 +185,10 @@ class Engine:
                 if record is not None:
                     record.tops.append([get_gradient_edge(t) if t.requires_grad else None for t in tops])
         return tops
+
+    def _is_spent(self, node: Node) -> bool:
+        """Whether nobody reads a node's top diff after its backward."""
+        return self._kept is not None and not any(node.loss_weights) and self._kept.isdisjoint(node.top)
 
     def _bottoms(self, node: Node, chained: Tensor | None, record: Record | None, replay: bool) -> list[Tensor]:
         bottoms, leaves = [], []

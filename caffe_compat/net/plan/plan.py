@@ -6,6 +6,10 @@
     strips    large windows in strips that fit the cache (windows.py)
     diagonal  interpolating Deconvolutions without multiplying zeros (interpolation.py)
     crop      of an interpolation that is cropped right away, only the window (interpolation.py)
+    products  in training, convolutions with very large weights as matrix products (products.py)
+    spend     in training, a ReLU's gradient in place of its top's (learning.py)
+
+In training, winograd also computes gradients, and the others rest but for diagonal.
 
 ``Plan.on`` holds the names of those that are on; in nets that keep every blob, none is. Rewrites of several layers
 apply only where nobody can see what is between them: blobs that are kept, or of which an array is held, are made as
@@ -28,6 +32,7 @@ from caffe_compat.net.plan import packed
 from caffe_compat.net.plan.background import Backgrounds, run_whole
 from caffe_compat.net.plan.bound import Bounds
 from caffe_compat.net.plan.interpolation import Interpolations
+from caffe_compat.net.plan.learning import learn
 from caffe_compat.net.plan.stage import Chain, find_chain, is_convolution
 from caffe_compat.net.plan.windows import Note, find_window, run_window
 
@@ -35,7 +40,7 @@ __all__ = ["REWRITES", "Plan"]
 
 Tensor = torch.Tensor
 _LARGE = 8_000_000  # elements
-REWRITES = ("fuse", "winograd", "windows", "strips", "diagonal", "crop")
+REWRITES = ("fuse", "winograd", "windows", "strips", "diagonal", "crop", "products", "spend")
 
 
 class Plan:
@@ -72,6 +77,21 @@ class Plan:
                 return [found.whole(fast_layout(bottom)) for bottom in bottoms]
         self.lay_out(node)
         return layer.forward(bottoms, [blob.tensor() for blob in layer.blobs], context)
+
+    def learn(
+        self, node: Node, bottoms: Sequence[Tensor], params: Sequence[Tensor], context: Context, spend: bool
+    ) -> list[Tensor]:
+        """The node's tops under autograd.
+
+        Args:
+            node: whose.
+            bottoms: its bottoms' values.
+            params: its parameters' values; those that learn require a gradient.
+            context: of this forward.
+            spend: whether the top's gradient may be overwritten in the backward.
+        """
+        tops = learn(node, bottoms, params, context, spend, self.on) if self.enabled else None
+        return node.layer.forward(bottoms, params, context) if tops is None else tops
 
     def lay_out(self, node: Node) -> None:
         """Let a 2-D convolution's weight lie as the convolution wants it, instead of being turned in every call."""

@@ -10,6 +10,7 @@ Source: Lavin, Gray: Fast Algorithms for Convolutional Neural Networks, 2015.
 """
 
 import functools
+from collections.abc import Sequence
 from weakref import WeakKeyDictionary
 
 import torch
@@ -19,14 +20,16 @@ from caffe_compat.device import device
 from caffe_compat.layer.blob import Blob
 from caffe_compat.layer.vision.convolution import BaseConvolution
 
-__all__ = ["convolve", "pays", "usable"]
+__all__ = ["convolve", "correlate", "kernel_gradient", "learns", "pays", "transform", "usable"]
 
 Tensor = torch.Tensor
 Pair = tuple[int, int]
 
 _CHANNELS = 256  # with fewer the transforms cost what the products save
 _POSITIONS = 400  # of the top; on smaller maps the products are too small to be fast
+_LEARNED_POSITIONS = 1600  # the same where the kernels change in every step and are transformed anew
 _GROUP_BYTES = 6 << 20
+_GRADIENT_BYTES = 32 << 20  # larger: each group adds to sums as large as four times the kernels
 
 _TILE = torch.tensor(
     [
@@ -59,26 +62,38 @@ def usable() -> bool:
     stream = torch.Generator().manual_seed(0)
     x, weight = torch.randn((8, 12), generator=stream), torch.randn((10, 12), generator=stream)
     try:
-        y = _product(x, torch.ops.mkldnn._reorder_linear_weight(weight, 8))
+        packed = _product(x, torch.ops.mkldnn._reorder_linear_weight(weight, 8))
+        turned = _product(x.T.contiguous().T, weight.T.contiguous().T)
     except (AttributeError, RuntimeError, TypeError):
         return False
     plain = x @ weight.T
-    return y.shape == plain.shape and bool((y - plain).abs().max() <= 1e-5 * plain.abs().max())
+    return all(bool((y - plain).abs().max() <= 1e-5 * plain.abs().max()) for y in (packed, turned))
 
 
 def pays(layer: BaseConvolution, x: Tensor, pad: Pair) -> bool:
-    """Whether this convolution can be computed so, and is faster so."""
+    """Whether this convolution can be computed so, and is faster so, with kernels that are kept."""
+    return _positions(x, pad) >= _POSITIONS and not layer.blobs[0].leased and _can(layer, x)
+
+
+def learns(layer: BaseConvolution, x: Tensor) -> bool:
+    """Whether this convolution and its gradients can be computed so, and are faster so."""
+    pad = layer.window.pad
+    return max(pad) <= 2 and _can(layer, x) and _positions(x, (pad[0], pad[1])) >= _LEARNED_POSITIONS
+
+
+def _positions(x: Tensor, pad: Pair) -> int:
+    return (x.shape[2] + 2 * pad[0] - 2) * (x.shape[3] + 2 * pad[1] - 2)
+
+
+def _can(layer: BaseConvolution, x: Tensor) -> bool:
     window, channels = layer.window, layer.blobs[0].shape[:2]
-    positions = (x.shape[2] + 2 * pad[0] - 2) * (x.shape[3] + 2 * pad[1] - 2)
     return (
         window.kernel == (3, 3)
         and window.stride == window.dilation == (1, 1)
         and layer.group == 1
         and min(channels) >= _CHANNELS
-        and positions >= _POSITIONS
         and x.dtype == torch.float32
         and device().type == "cpu"
-        and not layer.blobs[0].leased
         and usable()
     )
 
@@ -92,39 +107,102 @@ def convolve(layer: BaseConvolution, x: Tensor, pad: Pair, relu: bool) -> Tensor
         pad: zero rows and columns on each side, in place of the layer's.
         relu: whether negative values become 0.
     """
-    height, width = x.shape[2] + 2 * pad[0] - 2, x.shape[3] + 2 * pad[1] - 2
     weight, *rest = layer.blobs
-    bias = rest[0].tensor() if rest else None
-    top = torch.empty((x.shape[0], height, width, layer.num_output))
+    across = -(-(x.shape[3] + 2 * pad[1] - 2) // 4)
+    kernels = _transformed(weight, _rows_of_tiles(across, layer.channels, layer.num_output) * across)
+    return correlate(x, kernels, rest[0].tensor() if rest else None, pad, relu)
+
+
+def correlate(x: Tensor, kernels: Sequence[Tensor], bias: Tensor | None, pad: Pair, relu: bool = False) -> Tensor:
+    """Correlation of a map with 3 x 3 kernels that have been transformed.
+
+    Args:
+        x: N x C x H x W, channels last.
+        kernels: 36 matrices O x C, plain or packed.
+        bias: O values; None: zeros.
+        pad: zero rows and columns on each side.
+        relu: whether negative values become 0.
+
+    Returns:
+        N x O x H' x W', H' = H + 2 pad - 2, channels last.
+    """
+    height, width = x.shape[2] + 2 * pad[0] - 2, x.shape[3] + 2 * pad[1] - 2
+    outputs = kernels[0].shape[0]
+    top = torch.empty((x.shape[0], outputs, height, width), memory_format=torch.channels_last)
+    lines = top.permute(0, 2, 3, 1)  # N x H' x W' x O, the same memory
     down, across = -(-height // 4), -(-width // 4)  # tiles
-    right, below = 4 * across + 2 - x.shape[3] - pad[1], 4 * down + 2 - x.shape[2] - pad[0]
-    padded = F.pad(x, (pad[1], right, pad[0], below)).permute(0, 2, 3, 1).contiguous()  # N x H x W x C
-    step = max(1, _GROUP_BYTES // (4 * 36 * across * max(layer.channels, layer.num_output)))
-    kernels = _transformed(weight, step * across)
+    padded = _framed(x, pad, 4 * down + 2, 4 * across + 2)
+    step = _rows_of_tiles(across, x.shape[1], outputs)
     for image in range(x.shape[0]):
         for first in range(0, down, step):
             count = min(step, down - first)
-            y = _tiles_of_rows(padded[image, 4 * first : 4 * (first + count) + 2], count, across, kernels)
+            seen = _seen(padded[image, 4 * first : 4 * (first + count) + 2], count, across)
+            products = torch.stack([_product(part, kernel) for part, kernel in zip(seen, kernels, strict=True)])
+            y = torch.mm(_BACKS, products.view(36, -1)).view(4, 4, count, across, -1)
             if bias is not None:
                 y += bias
             if relu:
                 y.relu_()
             rows = min(4 * count, height - 4 * first)
             y = y.permute(2, 0, 3, 1, 4).reshape(4 * count, 4 * across, -1)
-            top[image, 4 * first : 4 * first + rows] = y[:rows, :width]
-    return top.permute(0, 3, 1, 2)
+            lines[image, 4 * first : 4 * first + rows] = y[:rows, :width]
+    return top
 
 
-def _tiles_of_rows(x: Tensor, down: int, across: int, kernels: list[Tensor]) -> Tensor:
-    """4 x 4 x down x across x O values for the (4 down + 2) x (4 across + 2) x C of x."""
+def kernel_gradient(x: Tensor, top_diff: Tensor, pad: Pair) -> Tensor:
+    """The gradient of 3 x 3 kernels.
+
+    Args:
+        x: N x C x H x W, the bottom, channels last.
+        top_diff: N x O x H' x W', the top's gradient, channels last; H' = H + 2 pad - 2.
+        pad: zero rows and columns on each side.
+
+    Returns:
+        O x C x 3 x 3, channels last.
+    """
+    channels, (outputs, height, width) = x.shape[1], top_diff.shape[1:]
+    down, across = -(-height // 4), -(-width // 4)
+    padded = _framed(x, pad, 4 * down + 2, 4 * across + 2)
+    diffs = _framed(top_diff, (0, 0), 4 * down, 4 * across)
+    step = max(1, _GRADIENT_BYTES // (4 * 36 * across * (channels + outputs)))
+    sums: list[Tensor] = []
+    for image in range(x.shape[0]):
+        for first in range(0, down, step):
+            count = min(step, down - first)
+            seen = _seen(padded[image, 4 * first : 4 * (first + count) + 2], count, across)
+            tiles = diffs[image, 4 * first : 4 * (first + count)].view(count, 4, across, 4, outputs)
+            spread = torch.mm(_BACKS.T, tiles.permute(1, 3, 0, 2, 4).reshape(16, -1)).view(36, count * across, outputs)
+            parts = [_product(given.T, part.T) for given, part in zip(spread, seen, strict=True)]  # O x C
+            sums = [total.add_(part) for total, part in zip(sums, parts, strict=True)] if sums else parts
+    taps = torch.mm(_KERNELS.T.float(), torch.stack(sums).view(36, -1)).view(9, outputs, channels)
+    return taps.transpose(0, 1).reshape(outputs, 3, 3, channels).permute(0, 3, 1, 2)
+
+
+def transform(kernels: Tensor) -> Tensor:
+    """The 36 matrices O x C of O x C x 3 x 3 kernels, in one tensor."""
+    taps = kernels.permute(2, 3, 0, 1).reshape(9, -1)
+    return torch.mm(_KERNELS.float(), taps).view(36, *kernels.shape[:2])
+
+
+def _rows_of_tiles(across: int, channels: int, outputs: int) -> int:
+    """How many rows of tiles are taken at a time."""
+    return max(1, _GROUP_BYTES // (4 * 36 * across * max(channels, outputs)))
+
+
+def _framed(x: Tensor, before: Pair, rows: int, columns: int) -> Tensor:
+    """N x rows x columns x C: x with ``before`` zero rows and columns in front and as many as it takes behind."""
+    below, right = rows - before[0] - x.shape[2], columns - before[1] - x.shape[3]
+    return F.pad(x, (before[1], right, before[0], below)).permute(0, 2, 3, 1).contiguous()
+
+
+def _seen(x: Tensor, down: int, across: int) -> Tensor:
+    """36 x (down across) x C: the transformed tiles of the (4 down + 2) x (4 across + 2) x C of x."""
     width, channels = x.shape[1:]
     line = width * channels
     tiles = x.as_strided(
         (6, 6, down, across, channels), (line, channels, 4 * line, 4 * channels, 1), x.storage_offset()
     )
-    seen = torch.mm(_TILES, tiles.reshape(36, -1)).view(36, down * across, channels)
-    products = torch.stack([_product(part, kernel) for part, kernel in zip(seen, kernels, strict=True)])
-    return torch.mm(_BACKS, products.view(36, -1)).view(4, 4, down, across, -1)
+    return torch.mm(_TILES, tiles.reshape(36, -1)).view(36, down * across, channels)
 
 
 def _product(x: Tensor, kernel: Tensor) -> Tensor:

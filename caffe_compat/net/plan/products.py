@@ -1,0 +1,123 @@
+"""Convolutions with very large weights as matrix products, forward and backward, on the weights as they lie.
+
+oneDNN's convolution takes a weight in an order of its own and gives its gradient in that order: for fc6 of FCN-8s
+(411 MB) the three re-orderings of a training step take longer than the three convolutions, and each needs the weight's
+memory once more. As products over the values that each window sees (N H' W' x kh kw C, small, for such layers stand at
+the end of a net) weight and gradient are used in place.
+"""
+
+import functools
+import math
+
+import torch
+
+from caffe_compat.device import device
+from caffe_compat.layer.vision.convolution import Convolution
+
+__all__ = ["bottom_gradient", "convolve", "pays", "usable", "weight_gradient"]
+
+Tensor = torch.Tensor
+
+_WEIGHTS = 8_000_000  # values; below, re-ordering is cheap
+_POSITIONS = 4096  # of the tops together; above, what the windows see is large itself
+_ROWS = 256  # of a weight's gradient at a time: 26 MB for fc6
+
+
+def _product(x: Tensor, y: Tensor, bias: Tensor | None = None) -> Tensor:
+    """X times the transpose of y, by oneDNN: on AMD processors twice as fast as torch.mm."""
+    return torch.ops.mkldnn._linear_pointwise(x, y, bias, "none", [], "")
+
+
+@functools.cache
+def usable() -> bool:
+    """Whether torch has the product, also for transposed operands, and it computes what it should."""
+    stream = torch.Generator().manual_seed(0)
+    x, y = torch.randn((6, 20), generator=stream), torch.randn((20, 9), generator=stream)
+    try:
+        z = _product(x, y.T)
+        packed = _product(x, torch.ops.mkldnn._reorder_linear_weight(y.T.contiguous(), 6))
+    except (AttributeError, RuntimeError, TypeError):
+        return False
+    plain = x @ y
+    return all(bool((one - plain).abs().max() <= 1e-5 * plain.abs().max()) for one in (z, packed))
+
+
+def pays(layer: Convolution, x: Tensor) -> bool:
+    """Whether this convolution can be computed so, and is faster so."""
+    window, weight = layer.window, layer.blobs[0]
+    positions = x.shape[0] * math.prod(window.convolved(x.shape[2:]))
+    return (
+        layer.axes == 4
+        and layer.channel_axis == 1
+        and window.stride == window.dilation == (1, 1)
+        and window.pad == (0, 0)
+        and layer.group == 1
+        and weight.count >= _WEIGHTS
+        and 0 < positions <= _POSITIONS
+        and x.dtype == torch.float32
+        and device().type == "cpu"
+        and usable()
+    )
+
+
+def convolve(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """The top: N x O x H' x W', channels last.
+
+    Args:
+        x: N x C x H x W, channels last.
+        weight: O x C x kh x kw, channels last.
+        bias: O values; None: zeros.
+    """
+    outputs, _, kh, kw = weight.shape
+    shape = (x.shape[0], outputs, x.shape[2] - kh + 1, x.shape[3] - kw + 1)
+    top = torch.empty(shape, memory_format=torch.channels_last)  # no view: a ReLU may follow in place
+    top.permute(0, 2, 3, 1).view(-1, outputs).copy_(_product(_columns(x, weight.shape[2:]), _matrix(weight), bias))
+    return top
+
+
+def bottom_gradient(top_diff: Tensor, weight: Tensor) -> Tensor:
+    """The gradient of the bottom, N x C x H x W, from the top's, N x O x H' x W'; both channels last."""
+    outputs, channels, kh, kw = weight.shape
+    number, _, rows, columns = top_diff.shape
+    diffs = top_diff.permute(0, 2, 3, 1).reshape(-1, outputs)
+    seen = _product(diffs, _matrix(weight).T).view(number, rows, columns, kh, kw, channels)
+    if (kh, kw) == (1, 1):
+        return seen.view(number, rows, columns, channels).permute(0, 3, 1, 2)
+    gradient = torch.zeros((number, rows + kh - 1, columns + kw - 1, channels))
+    for i in range(kh):
+        for j in range(kw):
+            gradient[:, i : i + rows, j : j + columns] += seen[:, :, :, i, j]
+    return gradient.permute(0, 3, 1, 2)
+
+
+def weight_gradient(x: Tensor, top_diff: Tensor, into: Tensor) -> None:
+    """Write the gradient of the weight, a few rows at a time.
+
+    Args:
+        x: the bottom, N x C x H x W, channels last.
+        top_diff: N x O x H' x W'.
+        into: O x C x kh x kw, channels last.
+    """
+    outputs = top_diff.shape[1]
+    diffs = top_diff.permute(1, 0, 2, 3).reshape(outputs, -1)
+    seen = _columns(x, into.shape[2:]).T.contiguous()
+    packed = torch.ops.mkldnn._reorder_linear_weight(seen, min(_ROWS, outputs))
+    rows = _matrix(into)
+    for first in range(0, outputs, _ROWS):
+        rows[first : first + _ROWS] = _product(diffs[first : first + _ROWS], packed)
+
+
+def _matrix(weight: Tensor) -> Tensor:
+    """O x (kh kw C) of an O x C x kh x kw weight that lies channels last; the same memory."""
+    return weight.permute(0, 2, 3, 1).flatten(1)
+
+
+def _columns(x: Tensor, kernel: torch.Size) -> Tensor:
+    """(N H' W') x (kh kw C): what each window sees."""
+    number, channels, height, width = x.shape
+    lines = x.permute(0, 2, 3, 1).contiguous()  # N x H x W x C
+    kh, kw = kernel
+    rows, columns = height - kh + 1, width - kw + 1
+    step, line = lines.stride(0), width * channels
+    seen = lines.as_strided((number, rows, columns, kh, kw * channels), (step, line, channels, line, 1))
+    return seen.reshape(number * rows * columns, kh * kw * channels)
