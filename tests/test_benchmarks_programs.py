@@ -62,6 +62,22 @@ def test_fcn8s_of_a_batch_leaves_ncnn_out(here, capsys):
     assert "ncnn: not measured" in capsys.readouterr().out
 
 
+def test_peers_that_fail_are_left_out_and_ours_are_not(here, monkeypatch, capsys):
+    def fail(function, threads, **arguments):
+        if arguments.get("engine") in failing:
+            raise RuntimeError("exit code -4:\nIllegal instruction")
+        return own_process.call_here(function, threads, **arguments)
+
+    monkeypatch.setattr(own_process, "call", fail)
+    asked = ["--sizes", "20x30", "--tasks", "forward", "--engines", "ours (lean)", "torch channels_last"]
+    failing = ["torch channels_last"]
+    assert list(here(fcn8s, *asked)["forward 1 x 3 x 20 x 30"]) == ["ours (lean)"]
+    assert "torch channels_last: not measured: Illegal instruction" in capsys.readouterr().out
+    failing = ["ours (lean)"]
+    with pytest.raises(RuntimeError, match="Illegal instruction"):
+        here(fcn8s, *asked)
+
+
 def test_engines_that_have_not_the_device_are_left_out(here):
     if torch.cuda.is_available():
         pytest.skip("there is a CUDA device")

@@ -71,11 +71,20 @@ def _write_files(report: Report, work: Work, kinds: set[str]) -> None:
 
 
 def _call(entry: Entry, task: str, work: Work, repeats: int) -> Callable[[], dict[str, Any]]:
-    return partial(
+    """What measures an entry. A peer that fails is unavailable; ours is to end the run."""
+    call = partial(
         own_process.call, "engines.timed:time_engine", work.threads,
         engine=entry.engine, task=task, work=asdict(replace(work, precision=entry.precision)), repeats=repeats,
         scores=str(_scores(Path(work.folder), entry.name)) if task == "forward" else "",
     )  # fmt: skip
+
+    def peer() -> dict[str, Any]:
+        try:
+            return call()
+        except RuntimeError as error:
+            raise Unavailable(str(error).splitlines()[-1]) from error
+
+    return call if entry.engine.startswith("ours") else peer
 
 
 def _scores(folder: Path, name: str) -> Path:

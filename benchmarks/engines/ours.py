@@ -56,9 +56,11 @@ def set_weights(net: Net) -> None:
 
 def _set(blob: Blob, fill: Callable[[np.ndarray], None]) -> None:
     tensor = blob.tensor()
-    values = tensor.numpy() if tensor.device.type == "cpu" else np.empty(blob.shape, np.float32)
-    fill(values)
-    if tensor.device.type != "cpu":
+    if tensor.device.type == "cpu" and tensor.dtype == torch.float32:
+        fill(tensor.numpy())
+    else:
+        values = np.empty(blob.shape, np.float32)
+        fill(values)
         tensor.copy_(torch.from_numpy(values))
     blob.mark_changed()
 

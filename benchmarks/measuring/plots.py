@@ -40,7 +40,7 @@ def draw_curves(path: Path, panels: Sequence[Curves], columns: int = 2) -> None:
         for name, (x, y) in panel.lines.items():
             axis.plot(x, y, marker="o" if len(x) < 40 else None, markersize=4, linewidth=1.2, label=name)
         axis.set(title=panel.title, xlabel=panel.x_label, ylabel=panel.y_label)
-        axis.set_ylim(bottom=0)
+        axis.set_ylim(0, 1.1 * max(max(y) for _, y in panel.lines.values()))
         axis.grid(alpha=0.3)
         axis.legend(fontsize=8)
     _write(figure, path)
