@@ -95,8 +95,7 @@ def _of_files(data: Path, model: Model, read: str, train: bool) -> FolderSplit:
         there = f"; there are the LMDBs {', '.join(map(str, made.values()))}" if made else ""
         if made and read != "lmdb":
             raise DataError(f"{error}{there}: --read lmdb reads them") from None
-        raise DataError(
-            f"{error}{there}; 'python -m data_prep {family.verb} --out {data / family.out}' checks what was "
-            "downloaded and makes what is read here"
-        ) from None
+        makes = "makes LMDBs of what was downloaded, for --read lmdb" if family.out == "lmdb" else "makes these files"
+        command = f"python -m data_prep {family.verb} --out {data / family.out}"
+        raise DataError(f"{error}{there}; '{command}' {makes}") from None
     return FolderSplit(family, name, ids, folder, read)

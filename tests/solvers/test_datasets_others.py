@@ -96,11 +96,14 @@ def layer_of(source):
 @pytest.mark.parametrize(
     ("model", "message"),
     [
-        (VOC, r"no VOC dataset at '.*': looked for .*VOCdevkit --sbd benchmark_RELEASE --out .*lmdb' checks"),
+        (
+            VOC,
+            r"no VOC dataset at '.*': looked for .*VOCdevkit --sbd benchmark_RELEASE --out .*lmdb' makes LMDBs of what",
+        ),
         (
             NYUD,
             r"no NYUDv2 dataset at '.*': looked for a folder with data/images, there and in nyud, .*; found an empty "
-            r"folder; 'python -m data_prep nyud --source DOWNLOADS --out .*nyud' checks what was downloaded and makes",
+            r"folder; 'python -m data_prep nyud --source DOWNLOADS --out .*nyud' makes these files$",
         ),
         (
             SIFTFLOW,
