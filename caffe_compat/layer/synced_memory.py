@@ -218,6 +218,8 @@ class SyncedMemory:
             root = self._sync_to_host(shape, root)
         else:
             held = self.tensor(shape, where)
+            if held.dtype != self.dtype:  # a gradient of a net that computes in bfloat16
+                held = held.to(self.dtype)
             if self._host is None or self._host.data_ptr() != held.data_ptr():
                 if not held.is_contiguous() or held.untyped_storage().nbytes() != held.nbytes:
                     held = held.clone(memory_format=torch.contiguous_format)  # or it is a view of another's memory

@@ -20,6 +20,7 @@ from caffe_compat.layer.blob import Blob, Shape
 from caffe_compat.layer.contract import BlobLayer, Context, SourceLayer
 from caffe_compat.net.graph import Graph, Node
 from caffe_compat.net.plan import Plan
+from caffe_compat.net.plan.precision import check_precision
 from caffe_compat.net.plan.stage import Chain
 from caffe_compat.net.record import Callbacks, Record
 from caffe_compat.proto import caffe_pb2 as pb
@@ -35,12 +36,14 @@ class Engine:
     Args:
         graph: the wired net.
         keep: names of the blobs to keep in a lean net; None keeps everything, as Caffe does.
+        precision: ``fp32``; or ``bf16``, for lean nets.
     """
 
-    def __init__(self, graph: Graph, keep: Collection[str] | None) -> None:
+    def __init__(self, graph: Graph, keep: Collection[str] | None, precision: str = "fp32") -> None:
+        check_precision(precision, lean=keep is not None)
         self.nodes = graph.nodes
         self.callbacks = Callbacks()
-        self.plan = Plan(graph.nodes, enabled=keep is not None)
+        self.plan = Plan(graph.nodes, enabled=keep is not None, low=precision == "bf16")
         self._blob_names = {blob: name for name, blob in graph.blobs.items()}
         self._kept: set[Blob] | None = None
         if keep is not None:
@@ -150,7 +153,7 @@ class Engine:
             record = Record(first, last)
         tops = self._run(nodes, record, replay=False)
         for top, value in zip(nodes[-1].top, tops, strict=True):
-            top.set_tensor(value)
+            top.set_tensor(value.float() if value.dtype == torch.bfloat16 and self.keeps(top) else value)
         self.plan.follow(nodes[-1])
         if record is not None:
             self._note(record)

@@ -49,6 +49,8 @@ class Net:
         stages: state stages, for layers with stage or not_stage.
         keep: None keeps every blob, as Caffe does. A list of names makes the net lean: only these and the inputs can
             be read after a forward, all others are freed as soon as nothing needs them.
+        precision: "fp32"; or "bf16" for a lean net whose large convolutions multiply in bfloat16: about twice as fast
+            on processors that have it, scores off by about 1 % of their spread. Parameters and kept blobs stay float32.
 
     Attributes:
         name, phase: the net's.
@@ -72,6 +74,7 @@ class Net:
         stages: Sequence[str] | None = None,
         weights: Path | None = None,
         keep: Collection[str] | None = None,
+        precision: str = "fp32",
     ) -> None:
         phase, level, stages, weights = _constructor_forms(args, phase, level, stages, weights)
         param = pb.NetParameter()
@@ -86,7 +89,7 @@ class Net:
             raise NetError(f"net '{param.name}': no phase given; pass phase=caffe_compat.TRAIN or caffe_compat.TEST")
         self._graph = build_graph(insert_splits(filter_net(param)))
         log_build(param, self._graph)
-        self._engine = Engine(self._graph, keep)
+        self._engine = Engine(self._graph, keep, precision)
         nodes = self._graph.nodes
         self.name = self._graph.name
         self.phase = int(param.state.phase)

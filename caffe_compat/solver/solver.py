@@ -38,6 +38,7 @@ class Solver:
     Args:
         source: a solver prototxt, or the message. Net paths in it are relative to the current folder.
         keep: build the train net lean: of its activations only these blobs (and the outputs) survive a forward.
+        precision: of a lean train net, "fp32" or "bf16"; see ``Net``. Parameters and updates are float32 either way.
 
     Attributes:
         net: the train net.
@@ -61,7 +62,12 @@ class Solver:
     history_per_param = 1
     rests_at_zero_rate = False
 
-    def __init__(self, source: str | os.PathLike[str] | SolverParameter, keep: Sequence[str] | None = None) -> None:
+    def __init__(
+        self,
+        source: str | os.PathLike[str] | SolverParameter,
+        keep: Sequence[str] | None = None,
+        precision: str = "fp32",
+    ) -> None:
         self.param = read_settings(source)
         check_settings(self.param)
         self.check(self.param)
@@ -80,25 +86,25 @@ class Solver:
         self._callbacks: list[tuple[Callable[[], object], Callable[[], object]]] = []
         self._continued: SmoothedLoss | None = None
         self.smoothed = SmoothedLoss(self.param.average_loss)
-        self._build_nets(keep)
+        self._build_nets(keep, precision)
         self._debug = DebugInfo(self.net) if self.param.debug_info else None
         self.history: History = [None] * (self.history_per_param * len(self.net.learnable_params))
         glog.info("solver.cpp:57", "Solver scaffolding done.")
 
-    def _build_nets(self, keep: Sequence[str] | None) -> None:
+    def _build_nets(self, keep: Sequence[str] | None, precision: str) -> None:
         origin, net = net_to_train(self.param)
         how = f"from {origin}" if " file: " in origin else f"specified in {origin}."
         glog.info("solver.cpp:102", f"Creating training net {how}")
-        self.net = self._build(net, keep)
+        self.net = self._build(net, keep, precision)
         self.test_nets: list[Net] = []
         self.test_scores: list[list[Output]] = []
         for i, (origin, net) in enumerate(nets_to_test(self.param)):
             glog.info("solver.cpp:190", f"Creating test net (#{i}) specified by {origin}")
-            self.test_nets.append(self._build(net, None))
+            self.test_nets.append(self._build(net, None, "fp32"))
             self.test_scores.append([])
 
-    def _build(self, param: NetParameter, keep: Sequence[str] | None) -> Net:
-        net = Net(param, keep=keep)
+    def _build(self, param: NetParameter, keep: Sequence[str] | None, precision: str) -> Net:
+        net = Net(param, keep=keep, precision=precision)
         if keep is not None:
             net.keep_also(net.outputs)
         for names in self.param.weights:

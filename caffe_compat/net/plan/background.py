@@ -117,7 +117,7 @@ class Backgrounds:
             first = rest.pop(0)
             layer = first.node.layer
             value = layer.blobs[1].tensor() if len(layer.blobs) > 1 else torch.zeros(layer.num_output)  # type: ignore[attr-defined]
-            value = value.relu() if first.relu else value.clone()
+            value = (value.relu() if first.relu else value.clone()).to(first.dtype)
             constants.append(value)
             x = value.view(1, -1, 1, 1).expand(1, -1, small[0], small[1])
             x = x.contiguous(memory_format=torch.channels_last)

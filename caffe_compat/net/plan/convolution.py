@@ -17,7 +17,7 @@ def run_convolution(stage: Stage, x: torch.Tensor, pad: tuple[int, int]) -> torc
         x: N x C x H x W, channels last.
         pad: zero rows and columns on each side, in place of the layer's.
     """
-    layer = stage.node.layer
+    layer, x = stage.node.layer, x.to(stage.dtype)
     assert isinstance(layer, Convolution)
     if "winograd" in stage.on and winograd.pays(layer, x, pad):
         return winograd.convolve(layer, x, pad, stage.relu)

@@ -18,6 +18,7 @@ from caffe_compat.layer.vision.convolution import Convolution
 from caffe_compat.layer.vision.layout import fast_layout
 from caffe_compat.net.graph import Node
 from caffe_compat.net.plan import products, winograd
+from caffe_compat.net.plan.precision import lowered
 
 __all__ = ["learn"]
 
@@ -26,7 +27,13 @@ Gradients = tuple[Tensor | None, Tensor | None, Tensor | None, None]
 
 
 def learn(
-    node: Node, bottoms: Sequence[Tensor], params: Sequence[Tensor], context: Context, spend: bool, on: Collection[str]
+    node: Node,
+    bottoms: Sequence[Tensor],
+    params: Sequence[Tensor],
+    context: Context,
+    spend: bool,
+    on: Collection[str],
+    low: bool = False,
 ) -> list[Tensor] | None:
     """The tops of a node, ready for autograd; None: the layer has to make them.
 
@@ -37,6 +44,7 @@ def learn(
         context: of this forward.
         spend: whether the top's gradient may be overwritten in the backward, since nobody reads it afterwards.
         on: names of the rewrites that are on.
+        low: whether to compute in bfloat16 where precision.py says so.
     """
     layer = node.layer
     if isinstance(layer, ReLU):
@@ -46,6 +54,8 @@ def learn(
     if not isinstance(layer, Convolution) or len(bottoms) != 1 or bottoms[0].dim() != 4:
         return None
     x, (weight, bias) = bottoms[0], (*params, None)[:2]
+    if low:
+        (x,), _ = lowered(layer, [x], [])
     if "products" in on and products.pays(layer, x):
         return [_Products.apply(fast_layout(x), weight, bias, layer.blobs[0])]
     if "winograd" in on and winograd.learns(layer, x):
@@ -73,11 +83,15 @@ class _SpendingReLU(torch.autograd.Function):
 
 
 class _Products(torch.autograd.Function):
-    """A convolution as a matrix product; its weight's gradient comes in the memory of the one before."""
+    """A convolution as a matrix product; its weight's gradient comes in the memory of the one before.
+
+    A weight in float32 may meet a bottom in bfloat16: it is rounded, and its gradient comes in float32.
+    """
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, blob: Blob) -> Tensor:
-        weight = weight.contiguous(memory_format=torch.channels_last)
+        weight = weight.to(x.dtype, memory_format=torch.channels_last)
+        bias = None if bias is None else bias.to(x.dtype)
         ctx.save_for_backward(x, weight)
         ctx.blob = blob
         return products.convolve(x, weight, bias)
@@ -92,7 +106,11 @@ class _Products(torch.autograd.Function):
         if ctx.needs_input_grad[1]:
             gradient = ctx.blob.diff_room(torch.channels_last)
             products.weight_gradient(x, diff, gradient)
-        return bottom, gradient, diff.sum((0, 2, 3)) if ctx.needs_input_grad[2] else None, None
+        return bottom, gradient, _bias_gradient(diff) if ctx.needs_input_grad[2] else None, None
+
+
+def _bias_gradient(diff: Tensor) -> Tensor:
+    return diff.sum((0, 2, 3), dtype=torch.float32)
 
 
 class _Winograd(torch.autograd.Function):
@@ -114,4 +132,4 @@ class _Winograd(torch.autograd.Function):
             turned = winograd.transform(weight.flip(2, 3).transpose(0, 1))
             bottom = winograd.correlate(diff, list(turned), None, (2 - pad[0], 2 - pad[1]))
         gradient = winograd.kernel_gradient(x, diff, pad) if ctx.needs_input_grad[1] else None
-        return bottom, gradient, diff.sum((0, 2, 3)) if ctx.needs_input_grad[2] else None, None
+        return bottom, gradient, _bias_gradient(diff) if ctx.needs_input_grad[2] else None, None

@@ -5,22 +5,27 @@ that takes longer than the convolution. Here they are re-ordered once and take t
 (``Blob.packed``), so there is no second copy. The operators have private names in torch: where they are missing or
 do not give the plain convolution's numbers, ``usable`` is False and the plain one runs.
 
+For bfloat16 the rounded weights are kept in that order beside the plain ones.
+
 The fused ReLU gives 0 for NaN where Caffe's gives NaN: callers use it only where no NaN can be.
 """
 
 import functools
+from weakref import WeakKeyDictionary
 
 import torch
 import torch.nn.functional as F
 
 from caffe_compat.device import device
-from caffe_compat.layer.blob import Shape
+from caffe_compat.layer.blob import Blob, Shape
 from caffe_compat.layer.vision.convolution import BaseConvolution
 
 __all__ = ["convolve", "pack", "usable"]
 
 Tensor = torch.Tensor
 Pair = tuple[int, int]
+
+_rounded: WeakKeyDictionary[Blob, tuple[int, Tensor]] = WeakKeyDictionary()
 
 
 def _pack(weight: Tensor, stride: Shape, dilation: Shape, group: int, size: Shape) -> Tensor:
@@ -66,6 +71,19 @@ def pack(layer: BaseConvolution, size: Shape) -> Tensor | None:
     return weight.packed(key, lambda w: _pack(w, window.stride, window.dilation, layer.group, room))
 
 
+def _pack_rounded(layer: BaseConvolution, size: Shape) -> Tensor:
+    """A 2-D convolution's weight in bfloat16, packed if possible; made anew when its values may have changed."""
+    weight, window = layer.blobs[0], layer.window
+    stamp = weight.stamp()
+    held = _rounded.get(weight)
+    if held is None or held[0] != stamp:
+        _rounded.pop(weight, None)
+        values = weight.tensor().to(torch.bfloat16, memory_format=torch.channels_last)
+        held = stamp, _pack(values, window.stride, window.dilation, layer.group, size)
+        _rounded[weight] = held
+    return held[1]
+
+
 def convolve(layer: BaseConvolution, x: Tensor, pad: Pair, relu: bool, packed: bool = True) -> Tensor:
     """A 2-D Convolution layer's top for one bottom, with zero padding of its own, and a ReLU if wanted.
 
@@ -78,8 +96,12 @@ def convolve(layer: BaseConvolution, x: Tensor, pad: Pair, relu: bool, packed: b
     """
     weight, *rest = layer.blobs
     bias = rest[0].tensor() if rest else None
+    packed = packed and device().type == "cpu" and usable()
+    if packed and x.dtype == torch.bfloat16:
+        return _run(x, _pack_rounded(layer, tuple(x.shape)), bias, pad, layer, relu)
     values = pack(layer, tuple(x.shape)) if packed else None
     if values is not None:
         return _run(x, values, bias, pad, layer, relu)
-    y = F.conv2d(x, weight.tensor(), bias, layer.window.stride, pad, layer.window.dilation, layer.group)
+    bias = None if bias is None else bias.to(x.dtype)
+    y = F.conv2d(x, weight.tensor().to(x.dtype), bias, layer.window.stride, pad, layer.window.dilation, layer.group)
     return F.relu_(y) if relu else y

@@ -33,6 +33,7 @@ from caffe_compat.net.plan.background import Backgrounds, run_whole
 from caffe_compat.net.plan.bound import Bounds
 from caffe_compat.net.plan.interpolation import Interpolations
 from caffe_compat.net.plan.learning import learn
+from caffe_compat.net.plan.precision import lowered, multiplies_low
 from caffe_compat.net.plan.stage import Chain, find_chain, is_convolution
 from caffe_compat.net.plan.windows import Note, find_window, run_window
 
@@ -49,13 +50,15 @@ class Plan:
     Args:
         nodes: the net's.
         enabled: False runs every layer plainly.
+        low: whether to compute in bfloat16 where precision.py says so.
 
     Attributes:
         on: names of the rewrites that are used, of ``REWRITES``.
     """
 
-    def __init__(self, nodes: Sequence[Node], enabled: bool) -> None:
+    def __init__(self, nodes: Sequence[Node], enabled: bool, low: bool = False) -> None:
         self.enabled = enabled
+        self.low = low
         self.on = set(REWRITES) if enabled else set()
         self._nodes = nodes
         # packing takes a weight's memory once more: the large ones go first, before other things are prepared
@@ -73,10 +76,14 @@ class Plan:
         layer = node.layer
         if "diagonal" in self.on and isinstance(layer, Deconvolution):
             found = self._interpolations.find(node)
+            bottoms = [bottom.float() for bottom in bottoms] if self.low else bottoms
             if found is not None and all(bool(torch.isfinite(bottom).all()) for bottom in bottoms):
                 return [found.whole(fast_layout(bottom)) for bottom in bottoms]
         self.lay_out(node)
-        return layer.forward(bottoms, [blob.tensor() for blob in layer.blobs], context)
+        params = [blob.tensor() for blob in layer.blobs]
+        if self.low:
+            bottoms, params = lowered(layer, bottoms, params)
+        return layer.forward(bottoms, params, context)
 
     def learn(
         self, node: Node, bottoms: Sequence[Tensor], params: Sequence[Tensor], context: Context, spend: bool
@@ -90,7 +97,9 @@ class Plan:
             context: of this forward.
             spend: whether the top's gradient may be overwritten in the backward.
         """
-        tops = learn(node, bottoms, params, context, spend, self.on) if self.enabled else None
+        tops = learn(node, bottoms, params, context, spend, self.on, self.low) if self.enabled else None
+        if tops is None and self.low:
+            bottoms, params = lowered(node.layer, bottoms, params)
         return node.layer.forward(bottoms, params, context) if tops is None else tops
 
     def lay_out(self, node: Node) -> None:
@@ -127,6 +136,7 @@ class Plan:
         chain = find_chain(self._nodes, first, last, seen)
         for stage in chain.stages if chain is not None else ():
             stage.on = frozenset(self.on)
+            stage.dtype = torch.bfloat16 if self.low and multiplies_low(stage.node.layer) else torch.float32
         return chain
 
     def run(self, chain: Chain) -> Tensor | None:
@@ -136,13 +146,13 @@ class Plan:
             return None
         if not chain.stages:
             return self._cropped(chain, bottom)
-        if "fuse" in self.on:
+        if "fuse" in self.on and not self.low:
             for node in self._large:
                 self._bounds.norm(node)  # while the plain values are there
                 packed.pack(node.layer, node.bottom[0].shape)  # type: ignore[arg-type]
         if not self._bounds.holds(bottom, chain.stages):
             return None
-        return self._staged(chain, fast_layout(bottom))
+        return self._staged(chain, fast_layout(bottom)).float()
 
     def done(self, chain: Chain) -> None:
         """The chain's top has been set: remember what is known of it."""

@@ -54,7 +54,7 @@ def pays(layer: Convolution, x: Tensor) -> bool:
         and layer.group == 1
         and weight.count >= _WEIGHTS
         and 0 < positions <= _POSITIONS
-        and x.dtype == torch.float32
+        and x.dtype in (torch.float32, torch.bfloat16)
         and device().type == "cpu"
         and usable()
     )
@@ -70,7 +70,7 @@ def convolve(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """
     outputs, _, kh, kw = weight.shape
     shape = (x.shape[0], outputs, x.shape[2] - kh + 1, x.shape[3] - kw + 1)
-    top = torch.empty(shape, memory_format=torch.channels_last)  # no view: a ReLU may follow in place
+    top = torch.empty(shape, dtype=x.dtype, memory_format=torch.channels_last)  # no view: a ReLU may follow in place
     top.permute(0, 2, 3, 1).view(-1, outputs).copy_(_product(_columns(x, weight.shape[2:]), _matrix(weight), bias))
     return top
 
@@ -83,11 +83,11 @@ def bottom_gradient(top_diff: Tensor, weight: Tensor) -> Tensor:
     seen = _product(diffs, _matrix(weight).T).view(number, rows, columns, kh, kw, channels)
     if (kh, kw) == (1, 1):
         return seen.view(number, rows, columns, channels).permute(0, 3, 1, 2)
-    gradient = torch.zeros((number, rows + kh - 1, columns + kw - 1, channels))
+    gradient = torch.zeros((number, rows + kh - 1, columns + kw - 1, channels))  # sums of up to kh kw in float32
     for i in range(kh):
         for j in range(kw):
             gradient[:, i : i + rows, j : j + columns] += seen[:, :, :, i, j]
-    return gradient.permute(0, 3, 1, 2)
+    return gradient.permute(0, 3, 1, 2).to(top_diff.dtype)
 
 
 def weight_gradient(x: Tensor, top_diff: Tensor, into: Tensor) -> None:
@@ -96,7 +96,7 @@ def weight_gradient(x: Tensor, top_diff: Tensor, into: Tensor) -> None:
     Args:
         x: the bottom, N x C x H x W, channels last.
         top_diff: N x O x H' x W'.
-        into: O x C x kh x kw, channels last.
+        into: O x C x kh x kw, float32, channels last.
     """
     outputs = top_diff.shape[1]
     diffs = top_diff.permute(1, 0, 2, 3).reshape(outputs, -1)

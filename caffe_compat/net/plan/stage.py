@@ -7,6 +7,8 @@ of stages: a 2-D Convolution with the ReLU that follows it, or a MAX or AVE Pool
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import torch
+
 from caffe_compat.layer.blob import Blob
 from caffe_compat.layer.vision.convolution import Convolution
 from caffe_compat.layer.vision.pooling import Pooling
@@ -26,11 +28,13 @@ class Stage:
         node: the layer's.
         relu: whether a ReLU follows.
         on: the rewrites of a single convolution that it may use: "fuse", "winograd".
+        dtype: what a Convolution computes in.
     """
 
     node: Node
     relu: bool = False
     on: frozenset[str] = frozenset()
+    dtype: torch.dtype = torch.float32
 
     @property
     def pools(self) -> bool:

@@ -166,3 +166,20 @@ def test_room_of_another_shape_is_not_used():
     second = blob.diff_room(torch.channels_last)
     assert tuple(second.shape) == (2, 3, 4, 4)
     assert not blob.has_diff
+
+
+def test_large_weights_learn_in_bfloat16(make_net, calls):
+    low, full = (make_net(LARGE, keep=["loss"], phase=0, precision=p) for p in ("bf16", "fp32"))
+    rng = np.random.RandomState(0)
+    for name in ("data", "target"):
+        low.blobs[name].data[...] = full.blobs[name].data[...] = rng.randn(*full.blobs[name].shape)
+    for name, blobs in full.params.items():
+        for mine, theirs in zip(low.params[name], blobs, strict=True):
+            mine.write(theirs.tensor().clone())
+    step(low)
+    step(full)
+    assert calls == ["weight_gradient"] * 2
+    assert low.params["conv"][0].diff_tensor().dtype == torch.float32
+    assert_same_diffs(low, full, limit=2e-2)
+    with pytest.raises(AssertionError):
+        assert_same_diffs(low, full, limit=1e-5)
