@@ -172,3 +172,17 @@ def test_the_crop_moves_the_principal_point():
     depth = np.random.RandomState(0).uniform(1, 4, (480, 640))
     whole = point_cloud(depth, color)[:, 45:470, 40:600]
     np.testing.assert_allclose(point_cloud(depth[45:470, 40:600], cropped), whole)
+
+
+@pytest.mark.parametrize("radius", [0, 3, 10])
+def test_strips_of_rows_change_no_bit(monkeypatch, radius):
+    random = np.random.RandomState(radius)
+    depth, missing = random.uniform(50, 900, (75, 40)), random.uniform(size=(75, 40)) < 0.3
+    depth[random.uniform(size=depth.shape) < 0.01] = 0
+    found = []
+    for rows in (1000, 32, 7, 1):
+        monkeypatch.setattr("data_prep.hha.normals._STRIP_ROWS", rows)
+        found.append(surface_normals(depth, missing, CAMERAS["color"], radius))
+    assert np.isfinite(found[0]).any()
+    for other in found[1:]:
+        np.testing.assert_array_equal(other, found[0])
