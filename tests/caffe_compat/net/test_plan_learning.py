@@ -180,6 +180,6 @@ def test_large_weights_learn_in_bfloat16(make_net, calls):
     step(full)
     assert calls == ["weight_gradient"] * 2
     assert low.params["conv"][0].diff_tensor().dtype == torch.float32
-    assert_same_diffs(low, full, limit=2e-2)
-    with pytest.raises(AssertionError):
-        assert_same_diffs(low, full, limit=1e-5)
+    for mine, exact in zip(low.params["conv"], full.params["conv"], strict=True):
+        off = (mine.diff_tensor() - exact.diff_tensor()).norm() / exact.diff_tensor().norm()
+        assert 1e-6 < off < 2e-2
