@@ -97,6 +97,40 @@ def test_a_step_of_each_gives_the_same_loss_but_for_dropout():
     assert losses[0] > 0
 
 
+def test_solver_steps_change_weights_as_the_plain_twins():
+    """Two steps with momentum and decay, without Dropout; Caffe's biases learn at twice the rate, without decay."""
+    rates = {"base_lr": 3e-7, "momentum": 0.9, "weight_decay": 0.01}  # below what sends scores beyond log(FLT_MIN)
+    shapes = {"data": WORK.shape, "label": WORK.label_shape}
+    param = lookup("voc-fcn8s").build(InputData(shapes), width=WORK.channels)
+    for layer in param.layer:
+        if layer.type == "Dropout":
+            layer.dropout_param.dropout_ratio = 0
+    made = ours.solver(WORK, param, **rates)
+    twin = plain_torch.PlainFCN8s(WORK.channels).eval()
+    layers = twin.convolutions()
+    before = {name: layer.weight.detach().clone() for name, layer in layers.items()}
+    groups = [
+        {"params": [layer.weight for layer in layers.values()]},
+        {"params": [layer.bias for layer in layers.values()], "lr": 6e-7, "weight_decay": 0},
+    ]
+    optimizer = torch.optim.SGD(groups, lr=3e-7, momentum=0.9, weight_decay=0.01)
+    label = labels(WORK.label_shape)
+    for image in images(WORK.shape, 2):
+        made.net.blobs["data"].data[...], made.net.blobs["label"].data[...] = image, label
+        made.step(1)
+        optimizer.zero_grad()
+        score = twin(torch.from_numpy(image))
+        loss = F.cross_entropy(score, torch.from_numpy(label).long()[:, 0], ignore_index=255, reduction="sum")
+        loss.backward()
+        optimizer.step()
+        assert made.loss == pytest.approx(loss.item(), rel=1e-4)
+    for name, layer in layers.items():
+        change = (layer.weight.detach() - before[name]).numpy()
+        assert np.abs(change).max() > 5e-4, name
+        ours_change = made.net.params[name][0].data - before[name].numpy()
+        assert np.abs(ours_change - change).max() <= 1e-4 * np.abs(change).max(), name
+
+
 def _deploy_steps():
     param = ours.deploy_param(WORK)
     net = Net(param, TEST)
