@@ -2,12 +2,13 @@
 
     python benchmarks/loss_curves.py                     an eighth of the channels, 200 iterations
 
-Three trainings on the same images in the same order: at fp32; at fp32 with another seed of Dropout; at bf16 with the
-first seed. What two seeds differ by is the noise that bf16 is to stay within: shown is the mean absolute difference of
-the losses, each a mean over 20 iterations, to the first training.
+Trainings on the same images in the same order: several at fp32, each with another seed of Dropout, and some at bf16
+with the first of these seeds. What seeds differ by is the noise that bf16 is to stay within. Shown is, for each
+training, the mean absolute difference of its losses, each a mean over 20 iterations, to the mean of the fp32 trainings
+of other seeds.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 
 import numpy as np
@@ -20,8 +21,8 @@ from measuring.plots import Curves, draw_curves
 from measuring.report import Report
 
 WINDOW = 20
-FIRST = "fp32"
-RUNS = {FIRST: ("fp32", 1), "fp32, another seed": ("fp32", 2), "bf16": ("bf16", 1)}
+Run = tuple[str, int]  # precision and seed
+SEEDS = {"fp32": (1, 2, 3, 4), "bf16": (1, 2)}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -32,17 +33,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options.add_argument("--iterations", type=int, default=200, help="of each training (200)")
     given = options.parse_args(arguments)
     report = Report("loss_curves", given)
-    losses: dict[str, list[float]] = {}
-    for name, (precision, seed) in RUNS.items():
+    losses: dict[Run, list[float]] = {}
+    for precision, seeds in SEEDS.items():
         work = replace(work_of(given, *parse_size(given.size)), precision=precision)
-        try:
-            found = own_process.call(
-                "engines.trained:train", work.threads, work=asdict(work), iterations=given.iterations, seed=seed
-            )
-        except Unavailable as error:
-            report.say(f"{name}: not measured: {error}")
-        else:
-            losses[name] = found["losses"]
+        for seed in seeds:
+            try:
+                found = own_process.call(
+                    "engines.trained:train", work.threads, work=asdict(work), iterations=given.iterations, seed=seed
+                )
+            except Unavailable as error:
+                report.say(f"{precision}: not measured: {error}")
+                break
+            losses[precision, seed] = found["losses"]
     _show(report, losses)
     report.save()
 
@@ -54,19 +56,26 @@ def smoothed(losses: Sequence[float], window: int = WINDOW) -> np.ndarray:
     return np.asarray(losses[:whole]).reshape(-1, window).mean(axis=1)
 
 
-def _show(report: Report, losses: dict[str, list[float]]) -> None:
-    means = {name: smoothed(values) for name, values in losses.items()}
-    rows, found = [], {}
-    for name, mean in means.items():
-        apart = float(np.abs(mean - means[FIRST]).mean())
-        rows.append([name, f"{mean[0]:.3f}", f"{mean[-1]:.3f}", "" if name == FIRST else f"{apart:.4f}"])
-        found[name] = {"losses": losses[name], "from_first": apart}
-    columns = ["training", f"loss, first {WINDOW}", f"last {WINDOW}", f"difference to {FIRST}"]
+def differences(means: Mapping[Run, np.ndarray]) -> dict[Run, float]:
+    """Mean absolute difference of each training's means to those of the fp32 trainings of other seeds."""
+    apart = {}
+    for run, mean in means.items():
+        others = [other for (precision, seed), other in means.items() if precision == "fp32" and seed != run[1]]
+        apart[run] = float(np.abs(mean - np.mean(others, axis=0)).mean())
+    return apart
+
+
+def _show(report: Report, losses: dict[Run, list[float]]) -> None:
+    means = {run: smoothed(values) for run, values in losses.items()}
+    apart = differences(means)
+    names = {run: f"{run[0]}, seed {run[1]}" for run in losses}
+    rows = [[names[run], f"{mean[0]:.3f}", f"{mean[-1]:.3f}", f"{apart[run]:.4f}"] for run, mean in means.items()]
+    columns = ["training", f"loss, first {WINDOW}", f"last {WINDOW}", "from fp32 of other seeds"]
     report.table("loss per pixel", columns, rows)
-    report.found = found
-    lines = {name: (list(range(len(values))), values) for name, values in losses.items()}
+    report.found = {names[run]: {"losses": losses[run], "difference": apart[run]} for run in losses}
+    lines = {names[run]: (range(len(values)), values) for run, values in losses.items()}
     panels = [Curves("each iteration", "iteration", "loss per pixel", lines)]
-    lines = {name: ([WINDOW * (i + 0.5) for i in range(len(mean))], mean.tolist()) for name, mean in means.items()}
+    lines = {names[run]: ([WINDOW * (i + 0.5) for i in range(len(m))], m.tolist()) for run, m in means.items()}
     panels.append(Curves(f"means over {WINDOW} iterations", "iteration", "loss per pixel", lines))
     draw_curves(report.plot_path(), panels)
 

@@ -144,8 +144,14 @@ def test_growth_exponent():
 
 def test_loss_curves(here):
     found = here(loss_curves, "--size", "20x30", "--iterations", "3")
-    assert len(found["fp32"]["losses"]) == 3
-    assert found["fp32, another seed"]["losses"] != found["fp32"]["losses"]
+    assert len(found["fp32, seed 1"]["losses"]) == 3
+    assert found["fp32, seed 2"]["losses"] != found["fp32, seed 1"]["losses"]
+
+
+def test_differences_of_losses_are_to_other_seeds():
+    means = {("fp32", 1): [1.0, 1.0], ("fp32", 2): [2.0, 4.0], ("fp32", 3): [4.0, 4.0], ("bf16", 1): [3.0, 5.0]}
+    apart = loss_curves.differences({run: np.array(mean) for run, mean in means.items()})
+    assert apart == {("fp32", 1): 2.5, ("fp32", 2): 1.0, ("fp32", 3): 2.0, ("bf16", 1): 0.5}
 
 
 def test_smoothed_losses():

@@ -16,7 +16,7 @@ __all__ = ["train"]
 _CLASSES = (1, 6, 8, 15)
 _IMAGES = 40
 _MEAN = 120.0
-_SETTINGS = {"base_lr": 0.01, "momentum": 0.9, "clip_gradients": 1.0}
+_SETTINGS = {"base_lr": 0.003, "momentum": 0.9, "clip_gradients": 1.0}
 
 
 def train(work: dict[str, Any], iterations: int, seed: int) -> dict[str, Any]:
@@ -32,6 +32,10 @@ def train(work: dict[str, Any], iterations: int, seed: int) -> dict[str, Any]:
     source = InputData({"data": given.shape, "label": given.label_shape})
     param = lookup("voc-fcn8s").build(source, width=given.channels, normalize=True)
     made = solver(given, param, random_seed=seed, **_SETTINGS)
+    for name, blobs in made.net.params.items():
+        if name.startswith("score"):  # zero at first, as in the released recipes
+            for blob in blobs:
+                blob.data[...] = 0
     pairs = [_pair(number, given) for number in range(_IMAGES)]
     losses = []
     for iteration in range(iterations):
