@@ -73,7 +73,7 @@ def _show(report: Report, losses: dict[Run, list[float]]) -> None:
     columns = ["training", f"loss, first {WINDOW}", f"last {WINDOW}", "from fp32 of other seeds"]
     report.table("loss per pixel", columns, rows)
     report.found = {names[run]: {"losses": losses[run], "difference": apart[run]} for run in losses}
-    lines = {names[run]: (range(len(values)), values) for run, values in losses.items()}
+    lines = {names[run]: (list(range(len(values))), values) for run, values in losses.items()}
     panels = [Curves("each iteration", "iteration", "loss per pixel", lines)]
     lines = {names[run]: ([WINDOW * (i + 0.5) for i in range(len(m))], m.tolist()) for run, m in means.items()}
     panels.append(Curves(f"means over {WINDOW} iterations", "iteration", "loss per pixel", lines))

@@ -92,7 +92,9 @@ def test_precision(here):
     forward, step = found.values()
     assert forward["torch bf16"]["difference"] > 1e-5
     assert forward["torch bf16"]["argmax"] > 0.9
-    assert {"ours (lean)", "torch", "torch bf16", "torch channels_last bf16"} <= set(step)
+    assert 0 < forward["ours (lean) bf16"]["difference"] < 0.05
+    assert forward["ours (lean) bf16"]["argmax"] > 0.95
+    assert {"ours (lean)", "ours (lean) bf16", "torch", "torch bf16", "torch channels_last bf16"} <= set(step)
 
 
 def test_switches(here):
@@ -145,6 +147,7 @@ def test_growth_exponent():
 def test_loss_curves(here):
     found = here(loss_curves, "--size", "20x30", "--iterations", "3")
     assert len(found["fp32, seed 1"]["losses"]) == 3
+    assert list(found)[-2:] == ["bf16, seed 1", "bf16, seed 2"]
     assert found["fp32, seed 2"]["losses"] != found["fp32, seed 1"]["losses"]
 
 

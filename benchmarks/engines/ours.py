@@ -1,6 +1,5 @@
 """This project's nets, lean, as solve.py runs them."""
 
-import inspect
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -24,7 +23,6 @@ __all__ = [
     "caffemodel_forward",
     "deploy_param",
     "forward",
-    "has_precision",
     "lean_net",
     "set_weights",
     "solver",
@@ -65,18 +63,9 @@ def _set(blob: Blob, fill: Callable[[np.ndarray], None]) -> None:
     blob.mark_changed()
 
 
-def has_precision(built: type) -> bool:
-    """Whether Net, or a solver, takes ``precision=``."""
-    return "precision" in inspect.signature(built).parameters
-
-
 def lean_net(work: Work, weights: str | None = None) -> Net:
-    """A TEST net that keeps ``score``, with the weights of a caffemodel or those of all engines.
-
-    Raises:
-        NotImplementedError: the precision is not fp32, and this version knows no other.
-    """
-    net = Net(deploy_param(work), TEST, keep=["score"], **_precision(work, Net))
+    """A TEST net that keeps ``score``, with the weights of a caffemodel or those of all engines."""
+    net = Net(deploy_param(work), TEST, keep=["score"], precision=work.precision)
     if weights is None:
         set_weights(net)
     else:
@@ -115,7 +104,7 @@ def solver(work: Work, param: NetParameter, **changed: float) -> SGDSolver:
     released: dict[str, Any] = {"base_lr": 1e-14, "momentum": 0.99, "weight_decay": 5e-4, "lr_policy": "fixed"}
     settings = SolverParameter(**(released | changed))
     settings.train_net_param.CopyFrom(param)
-    made = SGDSolver(settings, keep=[], **_precision(work, SGDSolver))
+    made = SGDSolver(settings, keep=[], precision=work.precision)
     set_weights(made.net)
     return made
 
@@ -140,11 +129,3 @@ def step(work: Work) -> Callable[[np.ndarray], float]:
         return float(made.loss)
 
     return run
-
-
-def _precision(work: Work, built: type) -> dict[str, Any]:
-    if work.precision == "fp32":
-        return {}
-    if not has_precision(built):
-        raise NotImplementedError(f"{built.__name__} takes no precision= in this version")
-    return {"precision": work.precision}

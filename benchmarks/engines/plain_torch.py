@@ -58,7 +58,7 @@ class PlainFCN8s(nn.Module):
         """The convolutions by their names in Caffe's net."""
         named = {name: layer for name, layer in self.named_children() if isinstance(layer, nn.Conv2d)}
         for index, block in enumerate(self.blocks, 1):
-            within = [layer for layer in block if isinstance(layer, nn.Conv2d)]  # type: ignore[union-attr]
+            within = [layer for layer in block.children() if isinstance(layer, nn.Conv2d)]
             named |= {f"conv{index}_{position}": layer for position, layer in enumerate(within, 1)}
         return named
 

@@ -82,10 +82,12 @@ def _status(key: str) -> int | None:
 
 def _find(function: str) -> Callable[..., dict[str, Any]]:
     module, _, name = function.partition(":")
-    return getattr(import_module(module), name)  # type: ignore[no-any-return]
+    found: Callable[..., dict[str, Any]] = getattr(import_module(module), name)
+    return found
 
 
 def _serve(task: dict[str, Any]) -> None:
+    outcome: dict[str, Any]
     try:
         outcome = {"returned": _find(task["function"])(**task["arguments"])}
     except (ImportError, NotImplementedError) as error:
