@@ -121,7 +121,7 @@ class Pooling(Layer):
 
     # -- windows -------------------------------------------------------------------------------------------------------
 
-    def _torch_agrees(self, x: torch.Tensor) -> bool | None:
+    def torch_ceil_mode(self, x: torch.Tensor) -> bool | None:
         """The ceil_mode with which torch's pooling gives Caffe's windows here; None if it has none."""
         if any(2 * pad > k for pad, k in zip(self.pad, self.kernel, strict=True)):
             return None
@@ -150,7 +150,7 @@ class Pooling(Layer):
         """Maximum, and the mask if there is a top for it."""
         masked = self.top_count == 2
         lowest = max(-FLT_MAX, torch.finfo(x.dtype).min)
-        ceil = self._torch_agrees(x)
+        ceil = self.torch_ceil_mode(x)
         if ceil is not None:
             if masked:
                 y, index = F.max_pool2d(x, self.kernel, self.stride, self.pad, 1, ceil, return_indices=True)
@@ -176,7 +176,7 @@ class Pooling(Layer):
         """Mean over the window, counting padding but nothing beyond it."""
         if self.param.pooling_param.global_pooling:
             return x.mean((2, 3), keepdim=True)
-        ceil = self._torch_agrees(x)
+        ceil = self.torch_ceil_mode(x)
         if ceil is not None:
             return F.avg_pool2d(x, self.kernel, self.stride, self.pad, ceil, count_include_pad=True)
         total = F.avg_pool2d(self._padded(x, 0.0), self.kernel, self.stride, divisor_override=1)

@@ -1,8 +1,9 @@
-"""Convolutions and ReLUs of a lean training net, with gradients of their own making.
+"""Convolutions, ReLUs and Poolings of a lean training net, with gradients of their own making.
 
 Same numbers as the layers' (Winograd's differ by about 1e-5 of the largest), in less time and memory: large weights
-are used as they lie (products.py), 3 x 3 kernels of many channels are learned by Winograd's tiles (winograd.py), and
-the gradient of a ReLU takes the place of its top's, which a lean net drops anyway.
+are used as they lie (products.py), 3 x 3 kernels of many channels are learned by Winograd's tiles (winograd.py), the
+gradient of a ReLU takes the place of its top's, which a lean net drops anyway, and a MAX Pooling finds its maxima once
+more in the backward instead of remembering in 8 bytes each where they were.
 """
 
 from collections.abc import Collection, Sequence
@@ -16,6 +17,7 @@ from caffe_compat.layer.contract import Context
 from caffe_compat.layer.neuron.rectifier import ReLU
 from caffe_compat.layer.vision.convolution import Convolution
 from caffe_compat.layer.vision.layout import fast_layout
+from caffe_compat.layer.vision.pooling import Pooling
 from caffe_compat.net.graph import Node
 from caffe_compat.net.plan import products, winograd
 from caffe_compat.net.plan.precision import lowered
@@ -51,6 +53,8 @@ def learn(
         if "spend" in on and spend and context.in_place and layer.param.relu_param.negative_slope == 0:
             return [_SpendingReLU.apply(bottoms[0])]
         return None
+    if isinstance(layer, Pooling):
+        return _pool(layer, fast_layout(bottoms[0])) if "repool" in on else None
     if not isinstance(layer, Convolution) or len(bottoms) != 1 or bottoms[0].dim() != 4:
         return None
     x, (weight, bias) = bottoms[0], (*params, None)[:2]
@@ -61,6 +65,33 @@ def learn(
     if "winograd" in on and winograd.learns(layer, x):
         return [_Winograd.apply(fast_layout(x), weight, bias, layer.window.pad)]
     return None
+
+
+def _pool(layer: Pooling, x: Tensor) -> list[Tensor] | None:
+    p = layer.param.pooling_param
+    ceil = layer.torch_ceil_mode(x) if p.pool == p.MAX and layer.top_count == 1 and x.numel() else None
+    if ceil is None or not x.requires_grad:
+        return None
+    top = _Repooled.apply(x, [layer.kernel, layer.stride, layer.pad, (1, 1), ceil])
+    # torch takes NaN and -inf, Caffe neither; amin is NaN if any value is
+    return [top] if bool(top.detach().amin() > torch.finfo(x.dtype).min) else None
+
+
+class _Repooled(torch.autograd.Function):
+    """The largest value of each window; where it was is found again for the gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, window: list[Any]) -> Tensor:
+        ctx.save_for_backward(x)
+        ctx.window = window
+        return torch.ops.aten.max_pool2d_with_indices(x, *window)[0]
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, diff: Tensor) -> tuple[Tensor, None]:
+        (x,) = ctx.saved_tensors
+        index = torch.ops.aten.max_pool2d_with_indices(x, *ctx.window)[1]
+        return torch.ops.aten.max_pool2d_with_indices_backward(diff, x, *ctx.window, index), None
 
 
 class _SpendingReLU(torch.autograd.Function):

@@ -8,6 +8,7 @@
     crop      of an interpolation that is cropped right away, only the window (interpolation.py)
     products  in training, convolutions with very large weights as matrix products (products.py)
     spend     in training, a ReLU's gradient in place of its top's (learning.py)
+    repool    in training, maxima found again in place of remembered indices (learning.py)
 
 In training, winograd also computes gradients, and the others rest but for diagonal.
 
@@ -41,7 +42,7 @@ __all__ = ["REWRITES", "Plan"]
 
 Tensor = torch.Tensor
 _LARGE = 8_000_000  # elements
-REWRITES = ("fuse", "winograd", "windows", "strips", "diagonal", "crop", "products", "spend")
+REWRITES = ("fuse", "winograd", "windows", "strips", "diagonal", "crop", "products", "spend", "repool")
 
 
 class Plan:

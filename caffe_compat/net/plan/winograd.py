@@ -11,6 +11,7 @@ Source: Lavin, Gray: Fast Algorithms for Convolutional Neural Networks, 2015.
 
 import functools
 from collections.abc import Sequence
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
@@ -29,7 +30,7 @@ _CHANNELS = 256  # with fewer the transforms cost what the products save
 _POSITIONS = 400  # of the top; on smaller maps the products are too small to be fast
 _LEARNED_POSITIONS = 1600  # the same where the kernels change in every step and are transformed anew
 _GROUP_BYTES = 6 << 20
-_GRADIENT_BYTES = 32 << 20  # larger: each group adds to sums as large as four times the kernels
+_GRADIENT_BYTES = 24 << 20  # larger: each group adds to sums as large as four times the kernels
 
 _TILE = torch.tensor(
     [
@@ -165,15 +166,16 @@ def kernel_gradient(x: Tensor, top_diff: Tensor, pad: Pair) -> Tensor:
     padded = _framed(x, pad, 4 * down + 2, 4 * across + 2)
     diffs = _framed(top_diff, (0, 0), 4 * down, 4 * across)
     step = max(1, _GRADIENT_BYTES // (4 * 36 * across * (channels + outputs)))
-    sums: list[Tensor] = []
+    sums: list[Any] = [None] * 36
     for image in range(x.shape[0]):
         for first in range(0, down, step):
             count = min(step, down - first)
             seen = _seen(padded[image, 4 * first : 4 * (first + count) + 2], count, across)
             tiles = diffs[image, 4 * first : 4 * (first + count)].view(count, 4, across, 4, outputs)
             spread = torch.mm(_BACKS.T, tiles.permute(1, 3, 0, 2, 4).reshape(16, -1)).view(36, count * across, outputs)
-            parts = [_product(given.T, part.T) for given, part in zip(spread, seen, strict=True)]  # O x C
-            sums = [total.add_(part) for total, part in zip(sums, parts, strict=True)] if sums else parts
+            for k, (given, part) in enumerate(zip(spread, seen, strict=True)):
+                product = _product(given.T, part.T)  # O x C
+                sums[k] = product if sums[k] is None else sums[k].add_(product)
     taps = torch.mm(_KERNELS.T.float(), torch.stack(sums).view(36, -1)).view(9, outputs, channels)
     return taps.transpose(0, 1).reshape(outputs, 3, 3, channels).permute(0, 3, 1, 2)
 

@@ -102,7 +102,7 @@ def test_gradients_equal_the_layers(pair, calls, prototxt, way):
     assert float(lean.blobs["loss"].data) == pytest.approx(float(plain.blobs["loss"].data), rel=1e-5)
 
 
-@pytest.mark.parametrize("off", ["products", "winograd", "spend"])
+@pytest.mark.parametrize("off", ["products", "winograd", "spend", "repool"])
 def test_every_rewrite_has_a_switch(pair, calls, off):
     for prototxt, way in ((LARGE, "products"), (TILES, "winograd")):
         lean, plain = pair(prototxt)
@@ -183,3 +183,41 @@ def test_large_weights_learn_in_bfloat16(make_net, calls):
     for mine, exact in zip(low.params["conv"], full.params["conv"], strict=True):
         off = (mine.diff_tensor() - exact.diff_tensor()).norm() / exact.diff_tensor().norm()
         assert 1e-6 < off < 2e-2
+
+
+POOLED = """
+layer {{ name: "data" type: "Input" top: "data" input_param {{ shape {{ dim: 2 dim: 3 dim: 11 dim: 12 }} }} }}
+layer {{ name: "target" type: "Input" top: "target" input_param {{ shape {{ dim: 2 dim: 4 dim: {} dim: {} }} }} }}
+layer {{ name: "conv" type: "Convolution" bottom: "data" top: "conv"
+        convolution_param {{ num_output: 4 kernel_size: 1 weight_filler {{ type: "xavier" }} }} }}
+layer {{ name: "relu" type: "ReLU" bottom: "conv" top: "conv" }}
+layer {{ name: "pool" type: "Pooling" bottom: "conv" top: "pool" pooling_param {{ {} }} }}
+layer {{ name: "loss" type: "EuclideanLoss" bottom: "pool" bottom: "target" top: "loss" }}
+"""
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns", "window"),
+    [
+        (6, 6, "kernel_size: 2 stride: 2"),  # hangs over below
+        (5, 6, "kernel_size: 3 stride: 2"),
+        (6, 7, "kernel_size: 3 stride: 2 pad: 1"),
+        (5, 6, "kernel_size: 2 stride: 2 round_mode: FLOOR"),
+        (6, 6, "kernel_size: 2 stride: 2 pool: AVE"),
+    ],
+)
+def test_maxima_are_found_again(pair, rows, columns, window):
+    lean, plain = pair(POOLED.format(rows, columns, window))
+    for net in (lean, plain):
+        net.blobs["data"].data[0, :, 2:7] = -1  # many equal values: the gradient is the first one's
+        step(net)
+    assert_same_diffs(lean, plain, limit=1e-6)
+    assert float(lean.blobs["loss"].data) == pytest.approx(float(plain.blobs["loss"].data), rel=1e-6)
+
+
+def test_maxima_beside_NaN_are_left_to_the_layer(pair):
+    lean, plain = pair(POOLED.format(6, 6, "kernel_size: 2 stride: 2"))
+    for net in (lean, plain):
+        net.blobs["data"].data[0, 0, 3, 3] = np.nan
+        net.forward()
+    assert float(lean.blobs["loss"].data) == float(plain.blobs["loss"].data)
