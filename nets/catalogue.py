@@ -16,7 +16,7 @@ from nets import nyud, siftflow, unreleased, voc
 from nets.loss_options import LossOptions, with_options
 from nets.sources import InputData, PythonData, Source
 
-__all__ = ["DEPLOY_FILE", "MODELS", "Image", "Model", "Task", "lookup"]
+__all__ = ["DEPLOY_FILE", "MODELS", "SAMPLED_KEEP", "Image", "Model", "Task", "lookup"]
 
 DEPLOY_FILE = "deploy.prototxt"
 
@@ -112,6 +112,22 @@ class Model:
             )
         blue, green, red = next(iter(self.images.values())).mean
         return blue, green, red
+
+    def with_classes(self, classes: int) -> "Model":
+        """The same model for data of one's own in the place of PASCAL VOC.
+
+        Args:
+            classes: how many, background included.
+
+        Raises:
+            NetError: it is a model of another dataset, whose classes are fixed.
+        """
+        if self.dataset != "voc":
+            raise NetError(
+                f"model '{self.name}': {classes} classes were asked for, and its labels are those of {self.dataset}; "
+                "take a voc model for classes of your own"
+            )
+        return replace(self, tasks=tuple(replace(task, classes=classes) for task in self.tasks))
 
     def prototxts(
         self,
@@ -235,6 +251,8 @@ _CONTEXT_FCN8S = replace(
     test_source=_context_source("val"),
 )
 
+SAMPLED_KEEP = 0.25
+"""Part of the cells that count in voc-fcn32s-sampled."""
 _VOC_FCN32S_NORMALIZED = partial(voc.fcn32s, normalize=True)
 _BACKGROUND_AS_ALL_ELSE = (2 / 3, *[2.0] * (voc.VOC_CLASSES - 1))
 """Class weights for VOC, where about 3/4 of the pixels are background (CVPR 2015, section 4.3): background and all
@@ -271,7 +289,7 @@ MODELS: dict[str, Model] = {
         replace(
             _VOC_FCN8S,
             name="voc-fcn32s-sampled",
-            build=with_options(_VOC_FCN32S_NORMALIZED, LossOptions(keep=0.25, cell_px=32)),
+            build=with_options(_VOC_FCN32S_NORMALIZED, LossOptions(keep=SAMPLED_KEEP, cell_px=32)),
             stride=32,
         ),
         replace(

@@ -18,7 +18,7 @@ from caffe_compat.layer.loss.softmax_with_loss import SoftmaxWithLoss
 from caffe_compat.net.net import Net
 from caffe_compat.proto.caffe_pb2 import TRAIN, LossParameter, NetParameter
 from data_prep.labels import VOID
-from nets.catalogue import Model, lookup
+from nets.catalogue import Model
 from nets.surgery import Report
 from solvers.initial import find_stuck, interpolated_layers
 from solvers.recipe import Recipe
@@ -60,32 +60,36 @@ class Cost:
 
 def examine(
     recipe: Recipe,
+    model: Model,
     net: Net,
     param: NetParameter,
     splits: Splits,
     report: Report | None,
     origin: str,
     iterations: int,
+    precision: str = "fp32",
 ) -> Checkup:
     """Look everything over before the first iteration.
 
     Args:
         recipe: what is about to run.
+        model: its model, with the classes of the data.
         net: the train net, with its starting weights.
         param: its message.
         splits: the data.
         report: what surgery did; None if the weights did not come from a file.
         origin: where the weights came from, for the message.
         iterations: how many are planned.
+        precision: of the net.
     """
-    found, model = Checkup(), lookup(recipe.model)
+    found = Checkup()
     sizes, counted = _check_data(found, splits, model)
     _check_weights(found, net, report, origin, " and ".join(recipe.predecessors) or recipe.ilsvrc)
     for task, pixels in counted.items():
         _tell_rates(found, recipe, net, task, float(np.mean(pixels)) if pixels else 0.0)
     if sizes:
         height, width = (int(np.median([size[axis] for size in sizes])) for axis in (0, 1))
-        cost = cost_of_step(param, net, input_shapes(model, height, width))
+        cost = cost_of_step(param, net, input_shapes(model, height, width), precision)
         images = int(recipe.settings.get("iter_size", 1))
         total = cost.seconds * iterations * images
         found.say("memory", f"about {cost.bytes / 1e9:.1f} GB at {height} x {width}")
@@ -178,16 +182,17 @@ def input_shapes(model: Model, height: int, width: int) -> dict[str, Shape]:
     return {**images, **{task.label: (1, 1, height, width) for task in model.tasks}}
 
 
-def cost_of_step(param: NetParameter, net: Net, shapes: Mapping[str, Shape]) -> Cost:
+def cost_of_step(param: NetParameter, net: Net, shapes: Mapping[str, Shape], precision: str = "fp32") -> Cost:
     """Measure a forward and backward on one image, without touching the net, its data or any random stream.
 
     Args:
         param: the train net's message; its data layers are replaced by inputs.
         net: the train net, whose weights are used.
         shapes: of these inputs, N x C x H x W, by top.
+        precision: to compute in.
     """
     before = random_state()  # the trial net's fillers draw too
-    trial = Net(_fed_by_hand(param, shapes), phase=TRAIN, keep=[])
+    trial = Net(_fed_by_hand(param, shapes), phase=TRAIN, keep=[], precision=precision)
     trial.share_with(net)
     seconds = float("inf")
     for _ in range(3):

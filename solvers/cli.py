@@ -11,14 +11,13 @@ from caffe_compat.errors import CaffeError, SolverError
 from caffe_compat.glog import init_log
 from nets.catalogue import lookup
 from nets.classifiers import CLASSIFIERS
-from solvers.beside_published import show_beside_published
 from solvers.datasets import FAMILIES, find_splits
 from solvers.demo import run_demo
-from solvers.device_option import device_option, use_device
+from solvers.device_option import device_option, precision_option, use_device, warn_if_slow
 from solvers.infer import infer_model
 from solvers.listing import emit, emit_classifier, show_models
+from solvers.measured import score_weights, show_beside_published
 from solvers.recipes import recipe
-from solvers.scoring_command import score_weights as weights_scored
 from solvers.stages import train
 from solvers.training import Workplace
 
@@ -36,6 +35,7 @@ _PATH = click.Path(path_type=Path)
 @click.option(
     "--init", type=_PATH, multiple=True, help="Weights to start from: a caffemodel; one for each stream of a fused net."
 )
+@click.option("--classes", type=click.IntRange(1, 255), help="Of labels of your own, for the voc models; see README.")
 @click.option("--workdir", type=_PATH, default=Path("runs"), show_default=True, help="Gets a folder for each model.")
 @click.option("--iterations", type=click.IntRange(1), help="How many; the recipe's unless given.")
 @click.option("--snapshot", type=click.IntRange(1), help="Iterations between snapshots; the recipe's unless given.")
@@ -44,7 +44,7 @@ _PATH = click.Path(path_type=Path)
 @click.option("--seed", type=click.IntRange(0), default=1337, show_default=True, help="Of data order and Dropout.")
 @click.option("--check", is_flag=True, help="Only look over data, weights, rates and cost.")
 @click.option(
-    "--score", "score_weights", type=_PATH, help="Score these weights on the test split, beside the published."
+    "--score", "weights", type=_PATH, help="Score these weights on the test split, beside what was published."
 )
 @click.option("--infer", "images", type=_PATH, help="Predict an image or a folder, with the weights of --init.")
 @click.option(
@@ -53,6 +53,7 @@ _PATH = click.Path(path_type=Path)
     help="Write nets and solver into this folder; of vgg-a to vgg-e, caffenet, alexnet and googlenet the two nets.",
 )
 @device_option
+@precision_option
 def command(
     model: str | None,
     list_models: bool,
@@ -60,6 +61,7 @@ def command(
     data: Path | None,
     read: str,
     init: tuple[Path, ...],
+    classes: int | None,
     workdir: Path,
     iterations: int | None,
     snapshot: int | None,
@@ -67,10 +69,11 @@ def command(
     stages: bool,
     seed: int,
     check: bool,
-    score_weights: Path | None,
+    weights: Path | None,
     images: Path | None,
     emit_prototxt: Path | None,
     device: str,
+    precision: str,
 ) -> None:
     r"""Train MODEL of "Fully Convolutional Networks for Semantic Segmentation", or score it, or predict with it.
 
@@ -84,24 +87,30 @@ def command(
     if list_models or model is None:
         show_models(model)
         return
-    _one_of(demo, score_weights is not None, images is not None, emit_prototxt is not None, check)
+    _one_of(demo, weights is not None, images is not None, emit_prototxt is not None, check)
+    if classes is not None and (demo or weights is not None):
+        raise click.UsageError("--classes goes with training, --check, --infer and --emit-prototxt")
     if emit_prototxt is not None and model in CLASSIFIERS:
         emit_classifier(model, emit_prototxt)
         return
     this = recipe(model)
+    known = lookup(model) if classes is None else lookup(model).with_classes(classes)
     use_device(device)
+    warn_if_slow(precision)
     if emit_prototxt is not None:
-        emit(this, emit_prototxt)
+        emit(this, known, emit_prototxt)
     elif demo:
         run_demo(model, workdir / "demo", seed, "lmdb")
     elif images is not None:
-        _infer(model, init, images, workdir)
+        _infer(model, init, images, workdir, classes, precision)
     elif data is None:
         raise SolverError(f"no data: give --data DIR with {_wanted(model)} (see README), or try --demo first")
-    elif score_weights is not None:
-        show_beside_published(weights_scored(model, score_weights, data, read))
+    elif weights is not None:
+        show_beside_published(score_weights(model, weights, data, read, precision=precision))
     else:
-        workplace = Workplace(find_splits(data, lookup(model), read), workdir, seed, snapshot)
+        workplace = Workplace(
+            find_splits(data, known, read), workdir, seed, snapshot, precision=precision, classes=classes
+        )
         train(this, workplace, iterations, init, resume, stages, check)
 
 
@@ -122,10 +131,13 @@ def _wanted(model: str) -> str:
     return FAMILIES[lookup(model).dataset].title
 
 
-def _infer(model: str, init: tuple[Path, ...], images: Path, workdir: Path) -> None:
+def _infer(
+    model: str, init: tuple[Path, ...], images: Path, workdir: Path, classes: int | None, precision: str
+) -> None:
     if not init:
         raise SolverError("--infer: no weights; give --init WEIGHTS.caffemodel")
-    for result in infer_model(model, init[-1], images, workdir / model / "predictions"):
+    out = workdir / model / "predictions"
+    for result in infer_model(model, init[-1], images, out, classes=classes, precision=precision):
         click.echo(f"{result.image} -> {result.label}")
 
 

@@ -29,7 +29,7 @@ class NYUDFamily(Family):
     out: ClassVar[str] = "nyud"
 
     def find(self, data: Path, model: Model, train: bool) -> tuple[SegFolder, str, list[str]]:
-        """The lists trainval ( train and val, one after the other, where that is not there) and test.
+        """The lists trainval (train and val, one after the other, where that is not there) and test.
 
         Raises:
             DataError: there is no folder in FCN's layout, or a list is missing.

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from caffe_compat.errors import DataError
+from data_prep.labels import VOC_CLASSES
 from data_prep.layers import LMDBSegDataLayer, SBDDSegDataLayer, VOCSegDataLayer
 from data_prep.prepare import seg11valid
 from data_prep.sbd import SBDFolder, find_sbd, sbd_root
@@ -42,10 +43,14 @@ class VOCFamily(Family):
         return voc, "seg11valid", seg11valid(voc, sbd)
 
     def database_pairs(self, model: Model) -> list[tuple[str, str]]:
-        """SBD's train with a seg11valid, else two lists of one year: val of a year shares images with SBD's train."""
+        """SBD's train with a seg11valid, else two lists of one year: val of a year shares images with SBD's train.
+
+        Last, and first for other numbers of classes than VOC's, the lists of ``python -m data_prep folder``.
+        """
         with_sbd = [("sbd_train", f"voc{year}_seg11valid") for year in (2011, 2012)]
         alone = [(f"voc{year}_train", f"voc{year}_{test}") for year in _YEARS for test in ("seg11valid", "val")]
-        return [*with_sbd, *alone]
+        own = [("folder_train", f"folder_{test}") for test in ("val", "test")]
+        return [*with_sbd, *alone, *own] if model.classes == len(VOC_CLASSES) else [*own, *with_sbd, *alone]
 
     def file_layer(self, folder: SegFolder, listed: Path, model: Model, seed: int) -> PythonData:
         """The released layer of SBD or of VOC."""

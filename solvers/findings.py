@@ -3,9 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from solvers.verdict import FIGURES
-
-__all__ = ["Finding", "difference", "four_figures"]
+__all__ = ["Finding", "difference"]
 
 
 @dataclass(frozen=True)
@@ -42,9 +40,3 @@ def difference(measured: Mapping[str, float], published: Mapping[str, float], to
     if wrong:
         return "OUTSIDE", "; ".join(wrong)
     return "agrees", ", ".join(f"{name} {value:.12g}" for name, value in measured.items())
-
-
-def four_figures(scores: object) -> str:
-    """The four means in per cent, ``91.221/77.615/65.513/84.545``; a dash where there is none."""
-    values = [getattr(scores, name) for name in FIGURES]
-    return "/".join("-" if value is None else f"{100 * value:.3f}" for value in values)

@@ -18,7 +18,7 @@ from caffe_compat.net.net import Net
 from caffe_compat.proto.caffe_pb2 import TEST
 from nets.catalogue import Model, lookup
 from nets.sources import InputData
-from solvers.device_option import device_option, use_device
+from solvers.device_option import device_option, precision_option, use_device, warn_if_slow
 from solvers.evaluation import EVALUATIONS
 from solvers.initial import check_covered
 from solvers.prediction import Prediction, infer
@@ -26,7 +26,14 @@ from solvers.prediction import Prediction, infer
 __all__ = ["deploy_net", "infer_command", "infer_model"]
 
 
-def deploy_net(model: str, weights: str | os.PathLike[str], *, classes: int | None = None, width: float = 1) -> Net:
+def deploy_net(
+    model: str,
+    weights: str | os.PathLike[str],
+    *,
+    classes: int | None = None,
+    width: float = 1,
+    precision: str = "fp32",
+) -> Net:
     """A model's deploy net with weights, lean: it keeps only data and scores.
 
     Args:
@@ -34,6 +41,7 @@ def deploy_net(model: str, weights: str | os.PathLike[str], *, classes: int | No
         weights: a caffemodel, binary or HDF5.
         classes: number of classes; the model's own unless given.
         width: fraction of the channels.
+        precision: ``fp32`` or ``bf16``.
 
     Raises:
         NetError: there is no such model.
@@ -42,7 +50,7 @@ def deploy_net(model: str, weights: str | os.PathLike[str], *, classes: int | No
     known = lookup(model)
     source = InputData({top: (*shape[:2], 64, 64) for top, shape in known.deploy_shapes.items()})
     net = known.build(source, classes=classes or known.classes, width=width)
-    return Net(net, TEST, weights=weights, keep=[task.score for task in known.tasks])
+    return Net(net, TEST, weights=weights, keep=[task.score for task in known.tasks], precision=precision)
 
 
 def infer_model(
@@ -54,8 +62,9 @@ def infer_model(
     classes: int | None = None,
     width: float = 1,
     overlays: bool = True,
+    precision: str = "fp32",
 ) -> list[Prediction]:
-    """Predict pictures with a model's weights: all its tasks, by ``infer``.
+    """Predict pictures with a model's weights: all its tasks, by ``infer``; other arguments as for ``deploy_net``.
 
     Raises:
         NetError: there is no such model, or its input is not one color image.
@@ -64,7 +73,7 @@ def infer_model(
     """
     known = lookup(model)
     mean_bgr = _mean_of_pictures(known)
-    net = deploy_net(model, weights, classes=classes, width=width)
+    net = deploy_net(model, weights, classes=classes, width=width, precision=precision)
     check_covered(net, weights)
     first, *others = known.tasks
     return infer(
@@ -98,6 +107,7 @@ def _mean_of_pictures(model: Model) -> tuple[float, float, float]:
 @click.option("--width", type=float, default=1.0, show_default=True, help="Fraction of the channels, for thin copies.")
 @click.option("--overlays/--no-overlays", default=True, show_default=True, help="Write overlays too.")
 @device_option
+@precision_option
 def infer_command(
     model: str,
     weights: Path,
@@ -107,11 +117,15 @@ def infer_command(
     width: float,
     overlays: bool,
     device: str,
+    precision: str,
 ) -> None:
     """Predict IMAGES (files or folders) with MODEL and WEIGHTS; write palette PNGs and overlays at their own size."""
     try:
         use_device(device)
-        results = infer_model(model, weights, images, out, classes=classes, width=width, overlays=overlays)
+        warn_if_slow(precision)
+        results = infer_model(
+            model, weights, images, out, classes=classes, width=width, overlays=overlays, precision=precision
+        )
     except CaffeError as error:
         raise click.ClickException(str(error)) from error
     for result in results:

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from caffe_compat.proto.text import write_text
-from nets.catalogue import DEPLOY_FILE, lookup
+from nets.catalogue import DEPLOY_FILE, Model, lookup
 from nets.classifiers import INPUT_SHAPE, build, train_val
 from nets.size import parameter_count
 from nets.sources import InputData
@@ -47,9 +47,8 @@ def _known(model: str) -> str:
     return text.rstrip() + notes
 
 
-def emit(this: Recipe, folder: Path) -> None:
-    """Write a recipe's nets and solver into a folder, as released."""
-    known = lookup(this.model)
+def emit(this: Recipe, known: Model, folder: Path) -> None:
+    """Write the nets of a recipe's model and the solver into a folder, as released."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, net in known.prototxts().items():
         write_text(folder / name, net)

@@ -16,14 +16,22 @@ that number, for comparison with its logs.
 Source: the paper, section 5; shelhamer/fcn.berkeleyvision.org score.py.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from caffe_compat.errors import DataError
 
-__all__ = ["Scores", "confusion_matrix"]
+__all__ = ["FIGURES", "Scores", "confusion_matrix", "four_figures"]
+
+FIGURES: Mapping[str, str] = {
+    "pixel_accuracy": "pixel accuracy",
+    "mean_accuracy": "mean accuracy",
+    "mean_iu": "mean IU",
+    "fw_iu": "frequency-weighted IU",
+}
+"""The four means of a score, as attributes, and their names in words."""
 
 
 def confusion_matrix(truth: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
@@ -164,8 +172,15 @@ class Scores:
         for name, pixels, accuracy, iu in rows:
             figures = f"{100 * accuracy:8.2f}  {100 * iu:6.2f}" if pixels else f"{'-':>8}  {'-':>6}"
             lines.append(f"{name:{width}}  {pixels:12d}  {figures}")
-        lines.append(
-            f"pixel accuracy {100 * self.pixel_accuracy:.3f}  mean accuracy {100 * self.mean_accuracy:.3f}  "
-            f"mean IU {100 * self.mean_iu:.3f}  frequency-weighted IU {100 * self.fw_iu:.3f}"
-        )
+        lines.append("  ".join(f"{words} {100 * getattr(self, name):.3f}" for name, words in FIGURES.items()))
         return "\n".join(lines)
+
+
+def four_figures(scores: object) -> str:
+    """The four means in per cent, ``91.221/77.615/65.513/84.545``; a dash where there is none (None).
+
+    Args:
+        scores: has the attributes of ``FIGURES``: a score, or a row of ``solvers.published``.
+    """
+    values = [getattr(scores, name) for name in FIGURES]
+    return "/".join("-" if value is None else f"{100 * value:.5g}" for value in values)

@@ -71,7 +71,7 @@ SPLIT_IMAGES: Mapping[str, int] = {
     "seg11valid": PUBLISHED_SIZES["voc2011", "seg11valid"],
     "VOC2012 val": PUBLISHED_SIZES["voc2012", "val"],
     _NYUD: PUBLISHED_SIZES["nyud", "test"],
-    _SIFT: PUBLISHED_SIZES["siftflow", "test"],  # in the list; two of them do not count
+    _SIFT: PUBLISHED_SIZES["siftflow", "test"],
     _CONTEXT: PUBLISHED_SIZES["pascalcontext", "val"],
 }
 """Images in the lists that rows are of. A score of fewer is held against no row."""

@@ -1,8 +1,9 @@
 """What a recipe says: one training of the paper, as data.
 
 Which layers interpolate is said by their rate of 0 in the net, and the split to score on by the catalogue. A recipe is
-a file of ``solvers/recipes/`` that defines ``RECIPE`` and whose docstring gives the command, the device,
-the hours and the expected result. ``solve.py MODEL`` runs it; ``solve.py --list`` shows all.
+a file of ``solvers/recipes/`` that defines ``RECIPE`` and whose docstring gives the command, the device, the hours and
+the expected result; what several share, settings of a dataset and defects of the release, is here. ``solve.py MODEL``
+runs it; ``solve.py --list`` shows all.
 """
 
 from collections.abc import Mapping
@@ -11,10 +12,19 @@ from dataclasses import dataclass, field
 from caffe_compat.proto.caffe_pb2 import SolverParameter
 from solvers.published import PUBLISHED, Row
 
-__all__ = ["RELEASED_SETTINGS", "VOC_LIST", "Recipe"]
-
-VOC_LIST = "the released solve.py reads ../data/segvalid11.txt; the list is data/pascal/seg11valid.txt, here computed"
-"""The defect that the released VOC trainings share, as a note."""
+__all__ = [
+    "CONTEXT_NOTES",
+    "CONTEXT_SETTINGS",
+    "NYUD_LIST",
+    "NYUD_MEAN",
+    "NYUD_SETTINGS",
+    "RELEASED_SETTINGS",
+    "SIFTFLOW_NOTES",
+    "SIFTFLOW_SETTINGS",
+    "STEPS_100K",
+    "VOC_LIST",
+    "Recipe",
+]
 
 RELEASED_SETTINGS: Mapping[str, float | int | str | bool] = {
     "test_iter": 736,
@@ -31,6 +41,33 @@ RELEASED_SETTINGS: Mapping[str, float | int | str | bool] = {
     "max_iter": 100000,
 }
 """Solver settings that the released VOC solvers share; a recipe gives base_lr and what differs."""
+
+NYUD_SETTINGS = {**RELEASED_SETTINGS, "test_iter": 654, "snapshot": 2000, "max_iter": 300000}
+SIFTFLOW_SETTINGS = {
+    name: value
+    for name, value in {**RELEASED_SETTINGS, "test_iter": 200, "max_iter": 300000}.items()
+    if name not in ("snapshot", "snapshot_prefix")
+}
+CONTEXT_SETTINGS = {**RELEASED_SETTINGS, "test_iter": 5105, "max_iter": 300000}
+
+# Defects of the release that several of its trainings share, as notes.
+VOC_LIST = "the released solve.py reads ../data/segvalid11.txt; the list is data/pascal/seg11valid.txt, here computed"
+STEPS_100K = "max_iter is 300,000 in the released solver, and its solve.py steps 100,000; here 100,000 are run"
+NYUD_LIST = (
+    "the released solve.py loads the list `test` and scores `val`, a name that is not there (NameError); here test"
+)
+NYUD_MEAN = "mean_bgr (116.190, 97.203, 92.318) looks like R, G, B order; kept, for parity with the released weights"
+SIFTFLOW_NOTES = (
+    "the released solver never snapshots; here one is taken with every scoring",
+    "released score.py: IU 0 for cow, desert and moon, which the test split does not have; here they do not count",
+    "highway_bost181 and street_urb506 lack labels: neither list of the release has them, and no score counts them",
+    STEPS_100K,
+)
+CONTEXT_NOTES = (
+    "max_iter is 300,000 in the released solver, and its solve.py steps 400,000; here 400,000 are run",
+    "the released prototxts read ../../data where others read ../data; here all read ../data",
+    "the data layer wants labels.txt and 59_labels.txt, the release holds classes-400.txt and classes-59.txt",
+)
 
 
 @dataclass(frozen=True)

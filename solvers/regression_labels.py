@@ -17,9 +17,8 @@ from data_prep.prepare import seg11valid
 from data_prep.sbd import find_sbd, sbd_root
 from data_prep.voc import VOCFolder, voc_years
 from solvers.findings import Finding, difference
-from solvers.metrics import Scores, confusion_matrix
+from solvers.metrics import FIGURES, Scores, confusion_matrix
 from solvers.published import ALL_BACKGROUND, DEMO_LABEL, SPLIT_IMAGES
-from solvers.verdict import FIGURES
 
 __all__ = ["background_everywhere", "check_labels"]
 

@@ -6,10 +6,11 @@ from pathlib import Path
 from caffe_compat.errors import CaffeError, DataError
 from nets.catalogue import lookup
 from solvers.datasets import find_test_split
-from solvers.findings import Finding, four_figures
+from solvers.findings import Finding
+from solvers.measured import score_weights
+from solvers.metrics import four_figures
 from solvers.published import RELEASED_WEIGHTS
 from solvers.recipes import recipe
-from solvers.scoring_command import score_weights
 from solvers.training import iteration_of, latest_snapshot, weights_of
 from solvers.verdict import compare, governing
 

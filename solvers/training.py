@@ -33,8 +33,7 @@ from solvers.evaluation import evaluate
 from solvers.initial import interpolated_layers, start_recipe
 from solvers.metrics import Scores
 from solvers.recipe import Recipe
-from solvers.report import Table, learning_curve
-from solvers.rows import loss_columns, loss_row, score_columns, score_row
+from solvers.report import Table, learning_curve, loss_columns, loss_row, score_columns, score_row
 from solvers.score import print_scores
 from solvers.splits import Splits
 
@@ -53,6 +52,8 @@ class Workplace:
         seed: of data order, Dropout and fillers.
         snapshot_every: iterations between snapshots; None: the recipe's.
         width: fraction of the channels, for thin copies.
+        precision: of train and test net, ``fp32`` or ``bf16``; weights, their updates and snapshots are float32.
+        classes: of the labels, for data of one's own; None: the model's.
         change_net: a last change to train and test nets (the demo's fillers and loss normalisation).
     """
 
@@ -61,6 +62,8 @@ class Workplace:
     seed: int = 1337
     snapshot_every: int | None = None
     width: float = 1
+    precision: str = "fp32"
+    classes: int | None = None
     change_net: Callable[[NetParameter], None] | None = None
 
 
@@ -132,7 +135,8 @@ class Training:
         self.recipe = recipe
         self.workplace = workplace
         self.iterations = recipe.iterations if iterations is None else iterations
-        self.model: Model = lookup(recipe.model)
+        known = lookup(recipe.model)
+        self.model: Model = known if workplace.classes is None else known.with_classes(workplace.classes)
         tasks = self.model.tasks
         truth = [blob for task in tasks for blob in (task.label, task.loss)]
         self.folder = workplace.folder / recipe.model
@@ -142,8 +146,9 @@ class Training:
         set_random_seed(workplace.seed)
         with glog.log_to_file(self.folder / "train.log", level=0):
             train, test = self._write_nets()
-            self.solver = _RecipeSolver(self._settings(train), keep=truth)
-            self.test_net = Net(test, phase=TEST, keep=[*(task.score for task in tasks), *truth])
+            self.solver = _RecipeSolver(self._settings(train), keep=truth, precision=workplace.precision)
+            scored = [*(task.score for task in tasks), *truth]
+            self.test_net = Net(test, phase=TEST, keep=scored, precision=workplace.precision)
             self.test_net.share_with(self.solver.net)
             self.report, self.origin = self._start(state, weights)
         self.losses = Table(self.folder / "losses.csv", ["iteration", *loss_columns(tasks)], self.solver.iter)
@@ -210,8 +215,8 @@ class Training:
     def check(self) -> Checkup:
         """Look everything over; see ``solvers.checkup``."""
         left = max(0, self.iterations - self.solver.iter)
-        net, param = self.solver.net, self.solver.param.train_net_param
-        return examine(self.recipe, net, param, self.workplace.splits, self.report, self.origin, left)
+        net, param, work = self.solver.net, self.solver.param.train_net_param, self.workplace
+        return examine(self.recipe, self.model, net, param, work.splits, self.report, self.origin, left, work.precision)
 
     # -- running -------------------------------------------------------------------------------------------------------
 

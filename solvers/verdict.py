@@ -4,23 +4,14 @@ A score on a whole test split agrees with a row if it lies within the row's tole
 was measured with. Weights of one's own agree if they come to what others have come to by training.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from caffe_compat.errors import SolverError
 from nets.catalogue import lookup
-from solvers.metrics import Scores
+from solvers.metrics import FIGURES, Scores
 from solvers.published import PUBLISHED, RETRAINED, SOURCES, SPLIT_IMAGES, Row
 
-__all__ = ["FIGURES", "Verdict", "compare", "governing", "judge", "misses", "scored_on"]
-
-FIGURES: Mapping[str, str] = {
-    "pixel_accuracy": "pixel accuracy",
-    "mean_accuracy": "mean accuracy",
-    "mean_iu": "mean IU",
-    "fw_iu": "frequency-weighted IU",
-}
-"""The four means of a score and of a row, and their names in words."""
+__all__ = ["Verdict", "compare", "governing", "judge", "misses", "scored_on"]
 
 _SCORED_ON = {"voc": "seg11valid", "nyud": "NYUDv2 test", "siftflow": "SIFT Flow test",
               "pascalcontext": "PASCAL-Context val"}  # fmt: skip

@@ -34,12 +34,15 @@ def solver_types() -> list[str]:
     return sorted(_types)
 
 
-def get_solver(source: str | os.PathLike[str] | SolverParameter, keep: Sequence[str] | None = None) -> "Solver":
+def get_solver(
+    source: str | os.PathLike[str] | SolverParameter, keep: Sequence[str] | None = None, precision: str = "fp32"
+) -> "Solver":
     """A solver of the type that the settings name.
 
     Args:
         source: a solver prototxt, or the message.
         keep: as for ``Solver``.
+        precision: likewise.
 
     Raises:
         SolverError: an unknown type, or as for ``Solver``.
@@ -48,4 +51,4 @@ def get_solver(source: str | os.PathLike[str] | SolverParameter, keep: Sequence[
     param = read_settings(source)
     if param.type not in _types:
         raise SolverError(f"solver: unknown type '{param.type}'; set it to one of: {', '.join(solver_types())}")
-    return _types[param.type](param, keep=keep)
+    return _types[param.type](param, keep=keep, precision=precision)

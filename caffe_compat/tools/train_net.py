@@ -15,6 +15,7 @@ from caffe_compat import glog
 from caffe_compat.device import set_device, set_mode_cpu, set_mode_gpu
 from caffe_compat.errors import DeviceError
 from caffe_compat.net.build_log import logging_builds
+from caffe_compat.net.plan.precision import PRECISIONS
 from caffe_compat.proto.caffe_pb2 import SolverParameter
 from caffe_compat.proto.text import read_solver
 from caffe_compat.solver import get_solver
@@ -29,6 +30,7 @@ __all__ = ["train"]
 @flag("snapshot", "A .solverstate to resume from.")
 @flag("weights", "Caffemodels to begin with, separated by commas; not together with -snapshot.")
 @state_flags
+@flag("precision", "Of large convolutions: fp32 or bf16.", "fp32", click.Choice(PRECISIONS))
 @flag("sigint_effect", "What Ctrl-C does: stop, snapshot or none.", "stop")
 @flag("sighup_effect", "What SIGHUP does: snapshot, stop or none.", "snapshot")
 def train(
@@ -38,6 +40,7 @@ def train(
     gpu: str,
     level: int,
     stage: str,
+    precision: str,
     sigint_effect: str,
     sighup_effect: str,
 ) -> None:
@@ -58,7 +61,7 @@ def train(
         param.weights.append(weights)
     _choose_device(param, gpu, solver)
     with logging_builds():
-        made = get_solver(param, keep=None if param.debug_info else [])
+        made = get_solver(param, keep=None if param.debug_info else [], precision=precision)
     made.handle_signals(sigint_effect, sighup_effect)
     if snapshot:
         glog.info("caffe.cpp:235", f"Resuming from {snapshot}")

@@ -4,6 +4,7 @@ import difflib
 from importlib import import_module
 
 from caffe_compat.errors import SolverError
+from solvers.metrics import four_figures
 from solvers.published import SOURCES, Row
 from solvers.recipe import Recipe
 
@@ -70,10 +71,8 @@ def recipe_text(name: str) -> str:
 
 def _told(row: Row) -> str:
     """A row with where it is from and how near a score is to come to it."""
-    values = (row.pixel_accuracy, row.mean_accuracy, row.mean_iu, row.fw_iu)
-    figures = "/".join("-" if value is None else f"{100 * value:.5g}" for value in values)
     task, table = (f"{row.task}, " if row.task else ""), (f", Table {row.table}" if row.table else "")
-    return f"{figures} on {row.split}, {task}within {100 * row.tolerance:g} ({SOURCES[row.source]}{table})"
+    return f"{four_figures(row)} on {row.split}, {task}within {100 * row.tolerance:g} ({SOURCES[row.source]}{table})"
 
 
 def chain(name: str) -> list[Recipe]:

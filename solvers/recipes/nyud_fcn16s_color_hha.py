@@ -7,11 +7,11 @@ Expected:  mean IU 34.0 on NYUDv2 test (CVPR, Table 4).
 Source:    CVPR 2015, Table 4.
 """
 
-from solvers.recipe import RELEASED_SETTINGS, Recipe
+from solvers.recipe import NYUD_SETTINGS, Recipe
 
 RECIPE = Recipe(
     model="nyud-fcn16s-color-hha",
-    settings={**RELEASED_SETTINGS, "base_lr": 1e-12, "test_iter": 654, "snapshot": 2000, "max_iter": 300000},
+    settings={**NYUD_SETTINGS, "base_lr": 1e-12},
     begins_from="nyud-fcn32s-color-hha",
     score_every=2000,
     notes=(

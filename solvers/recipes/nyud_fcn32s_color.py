@@ -7,15 +7,15 @@ Expected:  mean IU 31.6 on NYUDv2 test (PAMI, Table 5), 29.2 (CVPR, Table 4).
 Source:    shelhamer/fcn.berkeleyvision.org nyud-fcn32s-color.
 """
 
-from solvers.recipe import RELEASED_SETTINGS, Recipe
+from solvers.recipe import NYUD_LIST, NYUD_MEAN, NYUD_SETTINGS, STEPS_100K, Recipe
 
 RECIPE = Recipe(
     model="nyud-fcn32s-color",
-    settings={**RELEASED_SETTINGS, "base_lr": 1e-10, "test_iter": 654, "snapshot": 2000, "max_iter": 300000},
+    settings={**NYUD_SETTINGS, "base_lr": 1e-10},
     score_every=2000,
     notes=(
-        "the released solve.py loads the list `test` and scores `val`, a name that is not there (NameError); here test",
-        "mean_bgr (116.190, 97.203, 92.318) looks like R, G, B order; kept, for parity with the released weights",
-        "max_iter is 300,000 in the released solver, and its solve.py steps 100,000; here 100,000 are run",
+        NYUD_LIST,
+        NYUD_MEAN,
+        STEPS_100K,
     ),
 )

@@ -7,14 +7,14 @@ Expected:  mean IU 25.2 on NYUDv2 test (PAMI, Table 5), 24.2 (CVPR, Table 4).
 Source:    shelhamer/fcn.berkeleyvision.org nyud-fcn32s-hha.
 """
 
-from solvers.recipe import RELEASED_SETTINGS, Recipe
+from solvers.recipe import NYUD_LIST, NYUD_SETTINGS, STEPS_100K, Recipe
 
 RECIPE = Recipe(
     model="nyud-fcn32s-hha",
-    settings={**RELEASED_SETTINGS, "base_lr": 1e-10, "test_iter": 654, "snapshot": 2000, "max_iter": 300000},
+    settings={**NYUD_SETTINGS, "base_lr": 1e-10},
     score_every=2000,
     notes=(
-        "the released solve.py loads the list `test` and scores `val`, a name that is not there (NameError); here test",
-        "max_iter is 300,000 in the released solver, and its solve.py steps 100,000; here 100,000 are run",
+        NYUD_LIST,
+        STEPS_100K,
     ),
 )

@@ -7,17 +7,13 @@ Expected:  mean IU 38.4 (PAMI, Table 7), 34.8 (CVPR, Table 6) on PASCAL-Context 
 Source:    shelhamer/fcn.berkeleyvision.org pascalcontext-fcn16s.
 """
 
-from solvers.recipe import RELEASED_SETTINGS, Recipe
+from solvers.recipe import CONTEXT_NOTES, CONTEXT_SETTINGS, Recipe
 
 RECIPE = Recipe(
     model="pascalcontext-fcn16s",
-    settings={**RELEASED_SETTINGS, "base_lr": 1e-12, "test_iter": 5105, "max_iter": 300000},
+    settings={**CONTEXT_SETTINGS, "base_lr": 1e-12},
     iterations=400000,
     begins_from="pascalcontext-fcn32s",
     score_every=8000,
-    notes=(
-        "max_iter is 300,000 in the released solver, and its solve.py steps 400,000; here 400,000 are run",
-        "the released prototxts read ../../data where others read ../data; here all read ../data",
-        "the data layer wants labels.txt and 59_labels.txt, the release holds classes-400.txt and classes-59.txt",
-    ),
+    notes=CONTEXT_NOTES,
 )

@@ -1,30 +1,18 @@
 """FCN-16s on SIFT Flow: FCN-32s with pool4's scores added in both heads. Starts from FCN-32s.
 
 Command:   python solve.py siftflow-fcn16s --data DATA --init siftflow-fcn32s.caffemodel   (or --stages)
-Device:    one GPU of 8 GB, or CPU (about 4 s an iteration on two cores).
+Device:    one GPU of 8 GB, or CPU (about 2.5 s an iteration on two cores).
 Time:      100,000 iterations; about 5 hours on a recent GPU, 3 days on two cores.
 Expected:  mean IU 39.5 and geometric accuracy 94.3 on SIFT Flow test (CVPR, Table 5).
 Source:    shelhamer/fcn.berkeleyvision.org siftflow-fcn16s.
 """
 
-from solvers.recipe import RELEASED_SETTINGS, Recipe
-
-_UNSET = ("snapshot", "snapshot_prefix")  # in the released solver
+from solvers.recipe import SIFTFLOW_NOTES, SIFTFLOW_SETTINGS, Recipe
 
 RECIPE = Recipe(
     model="siftflow-fcn16s",
-    settings={
-        **{name: value for name, value in RELEASED_SETTINGS.items() if name not in _UNSET},
-        "base_lr": 1e-12,
-        "test_iter": 200,
-        "max_iter": 300000,
-    },
+    settings={**SIFTFLOW_SETTINGS, "base_lr": 1e-12},
     begins_from="siftflow-fcn32s",
     score_every=2000,
-    notes=(
-        "the released solver never snapshots; here one is taken with every scoring",
-        "released score.py: IU 0 for cow, desert and moon, which the test split does not have; here they do not count",
-        "highway_bost181 and street_urb506 lack labels; they are left out of scoring, as in the paper",
-        "max_iter is 300,000 in the released solver, and its solve.py steps 100,000; here 100,000 are run",
-    ),
+    notes=SIFTFLOW_NOTES,
 )

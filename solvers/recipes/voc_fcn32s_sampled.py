@@ -7,6 +7,7 @@ Expected:  no figure was published: it converges as voc-fcn32s-accumulated does 
 Source:    CVPR 2015, section 4.3 and figure 5: patchwise training is loss sampling.
 """
 
+from nets.catalogue import SAMPLED_KEEP
 from nets.loss_options import grown_batch
 from solvers.recipe import RELEASED_SETTINGS, Recipe
 
@@ -16,7 +17,7 @@ RECIPE = Recipe(
         **RELEASED_SETTINGS,
         "base_lr": 1e-4,
         "momentum": 0.9,
-        "iter_size": grown_batch(20, keep=0.25),
+        "iter_size": grown_batch(20, keep=SAMPLED_KEEP),
     },
     notes=(
         "never released: rate, momentum and normalised loss as in voc-fcn32s-accumulated, whose batch of 20 is grown "

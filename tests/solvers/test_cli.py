@@ -11,18 +11,20 @@ import torch
 
 from caffe_compat.errors import SolverError
 from caffe_compat.net.net import Net
+from caffe_compat.net.plan.precision import is_fast
 from caffe_compat.proto.caffe_pb2 import TEST
+from caffe_compat.proto.text import read_net
 from caffe_compat.spec.net_spec import NetSpec
 from caffe_compat.spec.net_spec import layers as L
+from data_prep.labels import read_label
 from nets.catalogue import lookup
 from nets.sources import InputData
 from nets.surgery import interp
-from solvers.beside_published import show_beside_published
 from solvers.initial import interpolated_layers
+from solvers.measured import Measured, show_beside_published
 from solvers.metrics import Scores
 from solvers.published import SPLIT_IMAGES
 from solvers.recipes import RECIPES
-from solvers.scoring_command import Measured
 
 ROOT = Path(__file__).resolve().parents[2]
 OURS = Path("train_iter_100000.caffemodel")
@@ -67,6 +69,34 @@ def test_options_that_exclude_each_other(solve, options):
     done = solve("voc-fcn8s", *options)
     assert done.status == 2
     assert "Error: --demo, --score, --infer, --emit-prototxt and --check exclude each other; give one" in done.err
+
+
+def test_an_unknown_precision(solve, tmp_path):
+    done = solve("voc-fcn8s", "--data", tmp_path, "--precision", "fp16")
+    assert done.status == 2
+    assert "Invalid value for '--precision': 'fp16' is not one of 'fp32', 'bf16'" in done.err
+
+
+@pytest.mark.parametrize("options", [["--demo"], ["--score", "w"]])
+def test_classes_of_one_s_own_have_no_published_figures_and_no_demo(solve, options):
+    done = solve("voc-fcn8s", "--classes", "5", *options)
+    assert done.status == 2
+    assert "Error: --classes goes with training, --check, --infer and --emit-prototxt" in done.err
+
+
+def test_classes_of_one_s_own_are_for_voc_models(solve, tmp_path):
+    done = solve("nyud-fcn32s-color", "--classes", "5", "--data", tmp_path)
+    assert done.err == (
+        "solve.py: model 'nyud-fcn32s-color': 5 classes were asked for, and its labels are those of nyud; "
+        "take a voc model for classes of your own\n"
+    )
+
+
+def test_nets_for_classes_of_one_s_own(solve, tmp_path):
+    assert solve("voc-fcn8s", "--classes", "5", "--emit-prototxt", tmp_path).status == 0
+    scores = [layer for layer in read_net(tmp_path / "train.prototxt").layer if layer.name.startswith("score_")]
+    outputs = [layer.convolution_param.num_output for layer in scores if layer.type == "Convolution"]
+    assert outputs == [5, 5, 5]
 
 
 def test_training_without_data_says_what_to_give(solve):
@@ -217,6 +247,18 @@ def pool3(tmp_path):
     net.params["score_pool3"][1].data[...] = np.eye(21)[0]
     net.save(tmp_path / "pool3.caffemodel")
     return tmp_path / "pool3.caffemodel"
+
+
+def test_predictions_at_bf16(solve, drawn_once, pool3, tmp_path):
+    """The whole way from the option to the net; the weights find background whatever the precision."""
+    photos = drawn_once / "pascal" / "VOC2011" / "JPEGImages"
+    options = ("voc-fcn-pool3", "--infer", photos, "--init", pool3, "--workdir", tmp_path, "--precision", "bf16")
+    done = solve(*options)
+    assert done.status == 0, done.err
+    assert ("has no bfloat16 arithmetic; right, but slower than fp32" in done.err) is not is_fast()
+    written = sorted((tmp_path / "voc-fcn-pool3" / "predictions").glob("*.png"))
+    assert len(written) == len(list(photos.iterdir()))
+    assert not any(read_label(path).any() for path in written)
 
 
 def test_score_of_a_part_of_the_split_is_not_judged_and_of_the_whole_is(solve, drawn_once, pool3, monkeypatch):

@@ -12,9 +12,9 @@ from data_prep.cli import main as data_prep
 from nets.catalogue import lookup
 from nets.classifiers import build
 from nets.sources import InputData
+from solvers.measured import score_weights
 from solvers.recipes import RECIPES, chain, recipe
 from solvers.report import Table
-from solvers.scoring_command import score_weights
 from solvers.stages import train as train_stages
 from solvers.training import latest_snapshot, weights_of
 

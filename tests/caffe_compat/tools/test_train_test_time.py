@@ -124,6 +124,21 @@ def test_time_logs_what_caffe_logged(verb, logs, name, flags):
     assert 0.1 * whole < sum(times.values()) <= whole
 
 
+@pytest.mark.parametrize(
+    ("args", "told"),
+    [
+        ("test -model=net.prototxt -weights=snap/lenet_iter_60.caffemodel -iterations=2", r"\] Loss: (\S+)"),
+        ("train -solver=short.prototxt -weights=init.caffemodel", r"Iteration 20 \(?.*, loss = (\S+)"),
+    ],
+)
+def test_bf16_is_near_and_not_the_same(verb, logs, args, told):
+    settings = (logs / "solver.prototxt").read_text()
+    (logs / "short.prototxt").write_text(settings.replace("max_iter: 60", "max_iter: 21"))
+    exact, other = (float(re.search(told, verb(*args.split(), *more).log)[1]) for more in ((), ("-precision=bf16",)))
+    assert exact != other
+    assert other == pytest.approx(exact, rel=0.05)
+
+
 def test_builds_are_logged_by_the_tools_alone(verb, logs):
     assert "Top shape" not in verb("compare", "--help").log
     from caffe_compat import TEST, Net
@@ -168,6 +183,8 @@ def test_ctrl_c_snapshots_and_stops(logs):
         ("train -solver=s.prototxt -sigint_effect=explode", 1, "unknown sigint_effect 'explode'"),
         ("train -solver=s.prototxt -gpu=0,1", 1, "2 devices, but one process trains on one"),
         ("train -solver=s.prototxt -gpu=x", 2, "give numbers separated by commas, or all"),
+        ("train -solver=s.prototxt -precision=fp16", 2, "'fp16' is not one of 'fp32', 'bf16'"),
+        ("test -model=m -weights=w -precision=fp16", 2, "'fp16' is not one of 'fp32', 'bf16'"),
         ("test -weights=w", 2, "-model is missing"),
         ("test -model=m", 2, "-weights is missing"),
         ("test -model=m.prototxt -weights=w -iterations=0", 2, "0 is not in the range"),
