@@ -116,6 +116,7 @@ def _take(work: Callable[[str], Any]) -> None:
     """Keep the work in a process that has just been started, so that it is sent there once."""
     global _taken
     _taken = work
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     _keep_freed_memory()
 
 
@@ -131,7 +132,6 @@ def _keep_freed_memory() -> None:
         return
     for option, size in _MEMORY_BYTES.items():
         mallopt(option, size)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
 def _end_with_parent() -> None:

@@ -10,6 +10,7 @@ import platform
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ import pytest
 from PIL import Image
 
 from caffe_compat.errors import DataError
+from data_prep import jobs
 from data_prep.jobs import Fault, run_ordered
 from data_prep.voc import VOCFolder
 
@@ -75,6 +77,15 @@ def test_the_work_is_sent_to_each_process_once():
     samples = [(i, f"a{i}") for i in range(40)]
     assert [result for _, result in run_ordered(Upper(), samples, 2)] == [f"A{i}" for i in range(40)]
     assert 1 <= Upper.sent <= 2
+
+
+def test_a_process_ends_with_its_parent_whatever_its_c_library(monkeypatch):
+    watched = threading.Event()
+    monkeypatch.setattr(jobs, "_taken", None, raising=False)
+    monkeypatch.setattr(jobs, "_end_with_parent", watched.set)
+    monkeypatch.setattr(jobs.ctypes, "CDLL", lambda name: object())  # without mallopt
+    jobs._take(str.upper)
+    assert watched.wait(10)
 
 
 FAULTS_OF_A_PAGE = """
