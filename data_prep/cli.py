@@ -13,9 +13,10 @@ from data_prep.download_command import download
 from data_prep.folder_command import folder
 from data_prep.hha_command import hha
 from data_prep.nyud_command import nyud
+from data_prep.options import PATH
 from data_prep.pascalcontext_command import pascalcontext
 from data_prep.prepare import seg11valid
-from data_prep.sbd import LabelPNGs, SBDFolder, find_sbd
+from data_prep.sbd import LabelPNGs, SBDFolder, find_sbd, sbd_root
 from data_prep.seg_folder import SegFolder
 from data_prep.siftflow_command import siftflow
 from data_prep.statistics_command import statistics
@@ -25,32 +26,43 @@ from data_prep.voc import VOCFolder, find_voc, train_aug
 __all__ = ["main"]
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
 def main() -> None:
     """Make what the nets read out of a dataset as its authors publish it.
 
     Every image and label is read and checked. An interrupted run goes on where it stopped when run again.
-    """
+
+    \b
+    fcn-data download voc2011 sbd --out DATA
+    fcn-data voc --source DATA --out DATA/lmdb
+    fcn-data sbd --source DATA --out DATA/lmdb
+    fcn-data contact-sheet DATA/lmdb/sbd_train --out sheet.png
+    """  # noqa: D301  click's mark for lines that stay as they are
 
 
 @main.command()
 @dataset_options
 @click.option("--classes", type=click.IntRange(2, 255), default=21, help="With the background.")
 @click.option("--year", type=click.IntRange(2007, 2012), help="Which VOC, where the folder holds several.")
-@click.option("--sbd", type=click.Path(path_type=Path), help="SBD's folder, to make seg11valid or train_aug.")
+@click.option("--sbd", type=PATH, help="SBD's folder; else looked for in SOURCE.")
 def voc(source: Path, year: int | None, sbd: Path | None, classes: int, **options: Any) -> None:
-    """PASCAL VOC 2007 to 2012: SOURCE is VOCdevkit or a VOC20xx in it.
+    """PASCAL VOC 2007 to 2012, on request merged with SBD.
 
-    With --sbd the list seg11valid is made from VOC2011's val, and on request (--split train_aug) the merged training
-    list of both datasets, 10,582 images for VOC2012; images that VOC does not label get SBD's label.
+    SOURCE is VOCdevkit or a VOC20xx in it. With SBD the list seg11valid is made from VOC2011's val, and on request
+    (--split train_aug) the merged training list of both datasets, 10,582 images for VOC2012. With train_aug or --sbd,
+    images that VOC does not label get SBD's label.
     """
 
     def lists(splits: tuple[str, ...]) -> tuple[SegFolder, dict[str, list[str]]]:
-        found, other = find_voc(source, year), None if sbd is None else find_sbd(sbd)
-        folder = VOCFolder(found.root, classes, sbd=other)
+        found = find_voc(source, year)
+        other = find_sbd(sbd or source) if sbd is not None or sbd_root(source) is not None else None
+        fills = sbd is not None or "train_aug" in splits  # else a label that is missing is a fault
+        folder = VOCFolder(found.root, classes, sbd=other if fills else None)
         made: dict[str, Callable[[], list[str]]] = {}
         if other is not None:
-            made = {"seg11valid": partial(seg11valid, folder, other), "train_aug": partial(train_aug, folder, other)}
+            made["train_aug"] = partial(train_aug, folder, other)
+            if sbd is not None or folder.name == "voc2011":
+                made["seg11valid"] = partial(seg11valid, folder, other)
         usual = ("train", "val", "seg11valid")
         wanted = splits or [name for name in usual if name in folder.splits() or name in made]
         return folder, {name: made[name]() if name in made else folder.ids(name) for name in wanted}
@@ -61,14 +73,16 @@ def voc(source: Path, year: int | None, sbd: Path | None, classes: int, **option
 @main.command()
 @dataset_options
 @click.option("--classes", type=click.IntRange(2, 255), default=21, help="With the background.")
-@click.option("--png", type=click.Path(path_type=Path), help="Folder that gets the labels as PNGs, too: ID.png.")
+@click.option("--png", type=PATH, help="Folder that gets the labels as PNGs, too: ID.png.")
 def sbd(source: Path, classes: int, png: Path | None, **options: Any) -> None:
-    """SBD: SOURCE is benchmark_RELEASE or the dataset folder in it; its labels are cls/*.mat, or PNGs."""
+    """SBD: labels for more of PASCAL VOC's images.
+
+    SOURCE is benchmark_RELEASE or the dataset folder in it; its labels are cls/*.mat, or PNGs.
+    """
 
     def lists(splits: tuple[str, ...]) -> tuple[SegFolder, dict[str, list[str]]]:
         folder = SBDFolder(find_sbd(source).root, classes)
-        there = [name for name in ("train", "val") if name in folder.splits()]
-        return folder, {name: folder.ids(name) for name in splits or there}
+        return folder, folder.lists(splits)
 
     run_lists(lists, files_of=None if png is None else lambda folder: LabelPNGs(folder, png).files(), **options)
 

@@ -9,26 +9,25 @@ from caffe_compat.errors import CaffeError, DataError
 from caffe_compat.proto.whole_file import replacing
 from data_prep.contact_sheet import contact_sheet as draw_sheet
 from data_prep.lmdb_build import disk_errors
+from data_prep.options import PATH, jobs_option
 from data_prep.samples import DATASETS, open_samples, written_in
 from data_prep.summary import show_faults
 
 __all__ = ["contact_sheet"]
 
-_PATH = click.Path(path_type=Path)
-
 
 @click.command()
-@click.argument("folder", metavar="FOLDER", type=_PATH)
-@click.option("--out", type=_PATH, required=True, help="File that gets the picture (.png).")
-@click.option("--samples", "most", type=click.IntRange(1, 400), default=12, show_default=True, help="How many.")
+@click.argument("folder", metavar="FOLDER", type=PATH)
+@click.option("--out", type=PATH, required=True, help="File that gets the picture (.png).")
+@click.option("--samples", "most", type=click.IntRange(1, 400), default=12, help="How many.")
 @click.option("--dataset", type=click.Choice(DATASETS), help="Which FOLDER is; else found out.")
 @click.option("--split", help="List of a dataset's folder, or a list file; else the first of its usual ones.")
-@click.option("--jobs", type=click.IntRange(1), default=1, help="Processes.")
+@jobs_option
 def contact_sheet(folder: Path, out: Path, most: int, dataset: str | None, split: str | None, jobs: int) -> None:
-    """A picture of samples of FOLDER, spread over its list, with their labels in colour and over the image.
+    """Draw samples with their labels in colour.
 
-    FOLDER is what another verb wrote (it holds a manifest.json), or a dataset's own. Void is hatched; captions name
-    the classes. Depth is light where it is near.
+    FOLDER is what another verb wrote (it holds a manifest.json), or a dataset's own; its samples are spread over the
+    list. Void is hatched; captions name the classes. Depth is light where it is near.
     """
     try:
         written = written_in(folder) if split is None else [folder]

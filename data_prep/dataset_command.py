@@ -10,6 +10,7 @@ import click
 
 from caffe_compat.errors import CaffeError, DataError
 from data_prep.file_writer import FileSet, write_files
+from data_prep.options import PATH, check_verify, jobs_option, strict_option, verify_option
 from data_prep.prepare import SplitReport, list_of, prepare
 from data_prep.records import IMAGE_FORMS, LABEL_FORMS
 from data_prep.seg_folder import SegFolder
@@ -18,24 +19,24 @@ from data_prep.verify import Begin, verified
 
 __all__ = ["dataset_options", "run_lists"]
 
+_SOURCE = "Folder of the unpacked dataset, or the one that was downloaded to."
 _IMAGES = "JPEG files as they are, PNG without loss, or BGR bytes."
 
 
 def dataset_options(command: Callable[..., None]) -> Callable[..., None]:
     """The options that ``run_lists`` takes, and --source."""
-    folder = click.Path(path_type=Path)
     for option in reversed(
         (
-            click.option("--source", type=folder, required=True, help="Folder of the unpacked dataset."),
-            click.option("--out", type=folder, required=True, help="Folder that gets the lists and LMDBs."),
+            click.option("--source", type=PATH, required=True, help=_SOURCE),
+            click.option("--out", type=PATH, required=True, help="Folder that gets the lists and LMDBs."),
             click.option("--split", "splits", multiple=True, help="Only this list of the dataset; may be repeated."),
-            click.option("--list", "files", multiple=True, type=folder, help="A list file; may be repeated."),
-            click.option("--lmdb/--no-lmdb", "build", default=True, help="Write LMDBs (default), or check only."),
+            click.option("--list", "files", multiple=True, type=PATH, help="A list file; may be repeated."),
+            click.option("--lmdb/--no-lmdb", "build", default=True, help="Write LMDBs, or check only."),
             click.option("--images", type=click.Choice(IMAGE_FORMS), default="jpeg", help=_IMAGES),
             click.option("--labels", type=click.Choice(LABEL_FORMS), default="raw", help="Bytes, or grey PNG."),
-            click.option("--jobs", type=click.IntRange(1), default=1, help="Processes."),
-            click.option("--strict", is_flag=True, help="Stop at the first faulty sample."),
-            click.option("--verify", is_flag=True, help="Read again all that is in the LMDBs, built now or before."),
+            jobs_option,
+            strict_option,
+            verify_option,
         )
     ):
         command = option(command)
@@ -68,8 +69,7 @@ def run_lists(
     Raises:
         ClickException: something is wrong, or there are faulty samples.
     """
-    if options["verify"] and not options["build"] and files_of is None:
-        raise click.UsageError("--verify reads again what is written, and --no-lmdb writes nothing; leave one out")
+    check_verify(options["verify"], options["build"] or files_of is not None)
     try:
         folder, wanted = lists(splits) if splits or not files else (lists(())[0], {})
         wanted |= dict(list_of(path) for path in files)

@@ -12,6 +12,7 @@ from tqdm import tqdm
 from caffe_compat.errors import CaffeError
 from data_prep.archives import is_placed, place
 from data_prep.download import Patience, fetch
+from data_prep.options import PATH
 from data_prep.sources import Source, SourceFile, with_needed
 from data_prep.sources_datasets import DATASETS
 from data_prep.sources_weights import WEIGHTS
@@ -24,15 +25,13 @@ SOURCES: dict[str, Source] = {source.name: source for source in (*DATASETS, *WEI
 
 @click.command()
 @click.argument("names", nargs=-1, metavar="NAME...")
-@click.option(
-    "--out", type=click.Path(path_type=Path), default=Path("data"), show_default=True, help="Folder of all data."
-)
+@click.option("--out", type=PATH, default=Path("data"), help="Folder of all data.")
 @click.option("--list", "listing", is_flag=True, help="Show what there is; with NAMEs, all that is known of them.")
 @click.option("--keep-archives", is_flag=True, help="Keep archives when they are unpacked.")
 @click.option("--mirror", metavar="URL", help="A served copy of such a folder, archives kept; tried first.")
-@click.option("--attempts", type=click.IntRange(1), default=5, show_default=True, help="In a row without progress.")
-@click.option("--wait", type=click.FloatRange(0), default=1.0, show_default=True, help="After the first, seconds.")
-@click.option("--timeout", type=click.FloatRange(0, min_open=True), default=60.0, show_default=True, help="Seconds.")
+@click.option("--attempts", type=click.IntRange(1), default=5, help="In a row without progress.")
+@click.option("--wait", type=click.FloatRange(0), default=1.0, help="After the first, seconds.")
+@click.option("--timeout", type=click.FloatRange(0, min_open=True), default=60.0, help="Seconds.")
 def download(
     names: tuple[str, ...],
     out: Path,
@@ -43,11 +42,11 @@ def download(
     wait: float,
     timeout: float,
 ) -> None:
-    """Download datasets and weights, check them, and unpack them where the other verbs and solve.py look.
+    """Download datasets and weights to where they are looked for.
 
-    A stopped download goes on where it was when run again. Sizes and checksums are verified where they are published;
-    a checksum file NAME.sha256 is written beside each file and verified later. What cannot be downloaded is told, with
-    what to get by hand and where to put it.
+    Archives are unpacked where the other verbs and solve.py look. A stopped download goes on where it was when run
+    again. Sizes and checksums are verified where they are published; a checksum file NAME.sha256 is written beside each
+    file and verified later. What cannot be downloaded is told, with what to get by hand and where to put it.
     """
     try:
         sources = with_needed(SOURCES, names)

@@ -9,6 +9,7 @@ import click
 from caffe_compat.errors import DataError
 from data_prep.dataset_command import dataset_options, run_lists
 from data_prep.labels import VOID
+from data_prep.options import PATH
 from data_prep.seg_folder import SegFolder
 from data_prep.user_folder import absent_classes, divide, user_folder
 
@@ -36,7 +37,7 @@ def _dataset_name(context: click.Context, option: click.Parameter, value: str) -
 @click.command()
 @dataset_options
 @click.option("--name", "dataset", default="folder", callback=_dataset_name, help="What the lists are called after.")
-@click.option("--names", "names_file", type=click.Path(path_type=Path), help="Names of the classes, one to a line.")
+@click.option("--names", "names_file", type=PATH, help="Names of the classes, one to a line.")
 @click.option("--classes", type=click.IntRange(2, 255), help="How many, where they have no names.")
 @click.option("--void", type=click.IntRange(0, 255), default=VOID, help="Value of pixels without a class.")
 @click.option("--no-void", is_flag=True, help="Every pixel has a class.")
@@ -57,11 +58,12 @@ def folder(
     label_dir: str,
     **options: Any,
 ) -> None:
-    """Images and labels of one's own: SOURCE/images/ID.jpg and SOURCE/labels/ID.png.
+    """Your own images and labels.
 
-    Labels are palette or grey PNGs of class numbers from 0; void pixels are stored as 255, whatever value they have.
-    The classes are named in SOURCE/classes.txt, by --names, or counted by --classes, and every label is held against
-    them. Lists are SOURCE/train.txt, val.txt and test.txt, those of --split and --list, or made by --fraction.
+    They are SOURCE/images/ID.jpg and SOURCE/labels/ID.png. Labels are palette or grey PNGs of class numbers from 0;
+    void pixels are stored as 255, whatever value they have. The classes are named in SOURCE/classes.txt, by --names, or
+    counted by --classes, and every label is held against them. Lists are SOURCE/train.txt, val.txt and test.txt, those
+    of --split and --list, or made by --fraction.
     """
     found: list[Any] = []
 
@@ -72,13 +74,13 @@ def folder(
             if splits or options["files"]:
                 raise DataError("--fraction divides all images, so that no list can be named besides; leave out one")
             return own, divide(own.all_ids(), fractions, seed)
-        there = [name for name in own.usual if name in own.splits()]
-        if not there and not splits and not options["files"]:
+        wanted = own.lists(splits)
+        if not wanted and not options["files"]:
             raise DataError(
                 f"'{source}' has no {' or '.join(f'{one}.txt' for one in own.usual)}; name a list with --list, "
                 "or divide the images, as with --fraction val=0.2"
             )
-        return own, {name: own.ids(name) for name in splits or there}
+        return own, wanted
 
     for report in run_lists(lists, warn_shared=True, **options):
         absent = absent_classes(found[0], report.outcome.manifest["pixels"]) if report.outcome.manifest else []

@@ -52,12 +52,13 @@ def png_mark(path: Path) -> str | None:
     return mark if isinstance(mark, str) else None
 
 
-def read_file(path: Path, kind: str) -> bytes:
+def read_file(path: Path, kind: str, remedy: str = "add it") -> bytes:
     """A file's content.
 
     Args:
         path: the file.
         kind: what it holds, for messages.
+        remedy: what to do where it is missing.
 
     Raises:
         DataError: it is missing or cannot be read.
@@ -65,7 +66,7 @@ def read_file(path: Path, kind: str) -> bytes:
     try:
         return path.read_bytes()
     except FileNotFoundError:
-        raise DataError(f"{kind} '{path}' is missing; add it, or take its image out of the list") from None
+        raise DataError(f"{kind} '{path}' is missing; {remedy}, or take its id out of the list") from None
     except OSError as error:
         raise DataError(f"{kind} '{path}' cannot be read ({error.strerror}); check the file") from error
 

@@ -1,16 +1,17 @@
 """What every dataset of image and label files has in common."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
-from caffe_compat.errors import DataError
 from data_prep.images import decode_image
 from data_prep.labels import VOC_CLASSES, VOID, check_label, check_label_size
 from data_prep.lists import read_list
+from data_prep.png_files import read_file
 
 __all__ = ["Pair", "SegFolder", "folder_contents"]
 
@@ -47,6 +48,7 @@ class SegFolder(ABC):
     void: int | None = VOID
 
     title: ClassVar[str]
+    remedy: ClassVar[str] = "unpack {} again"  # for a file that is missing
     usual: ClassVar[tuple[str, ...]] = ("train", "val")  # lists that are prepared unless others are named
 
     @property
@@ -98,6 +100,15 @@ class SegFolder(ABC):
         """Names of the lists that are there."""
         return sorted(path.stem for path in self.list_folder.glob("*.txt"))
 
+    def lists(self, names: Sequence[str] = ()) -> dict[str, list[str]]:
+        """The ids of the named lists; without names, those of the usual ones that are there.
+
+        Raises:
+            DataError: as ``ids``.
+        """
+        there = self.splits()
+        return {name: self.ids(name) for name in names or [one for one in self.usual if one in there]}
+
     def read_bytes(self, image_id: str) -> tuple[bytes, bytes]:
         """Contents of the image's and the label's file.
 
@@ -107,14 +118,7 @@ class SegFolder(ABC):
         return self._content("image", self.image_path(image_id)), self._content("label", self.label_path(image_id))
 
     def _content(self, kind: str, path: Path) -> bytes:
-        try:
-            return path.read_bytes()
-        except FileNotFoundError:
-            raise DataError(
-                f"{kind} '{path}' is missing; unpack {self.title} again, or take its id out of the list"
-            ) from None
-        except OSError as error:
-            raise DataError(f"{kind} '{path}' cannot be read ({error.strerror}); check the file") from error
+        return read_file(path, kind, self.remedy.format(self.title))
 
     def read_image(self, image_id: str) -> np.ndarray:
         """An image: H x W x 3 uint8, RGB.

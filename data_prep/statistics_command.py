@@ -8,22 +8,21 @@ import click
 
 from caffe_compat.errors import CaffeError, DataError
 from data_prep.lmdb_build import write_text
+from data_prep.options import PATH, jobs_option
 from data_prep.samples import DATASETS, open_samples, written_in
 from data_prep.statistics import measure_samples
 from data_prep.summary import progress_bars, show_faults
 
 __all__ = ["statistics"]
 
-_PATH = click.Path(path_type=Path)
-
 
 @click.command()
-@click.argument("folders", metavar="FOLDER...", nargs=-1, required=True, type=_PATH)
+@click.argument("folders", metavar="FOLDER...", nargs=-1, required=True, type=PATH)
 @click.option("--dataset", type=click.Choice(DATASETS), help="Which FOLDER is; else found out.")
 @click.option("--split", help="List of a dataset's folder, or a list file; else the first of its usual ones.")
-@click.option("--json", "json_file", type=_PATH, help="File that gets the numbers of each FOLDER.")
-@click.option("--mean-file", type=_PATH, help="File that gets the mean picture, for mean_file (.binaryproto).")
-@click.option("--jobs", type=click.IntRange(1), default=1, help="Processes.")
+@click.option("--json", "json_file", type=PATH, help="File that gets the numbers of each FOLDER.")
+@click.option("--mean-file", type=PATH, help="File that gets the mean picture, for mean_file (.binaryproto).")
+@jobs_option
 def statistics(
     folders: tuple[Path, ...],
     dataset: str | None,
@@ -32,7 +31,7 @@ def statistics(
     mean_file: Path | None,
     jobs: int,
 ) -> None:
-    """Means, deviations and class counts of the samples in FOLDER, beside the means of the released nets.
+    """Means, deviations and class counts, beside released means.
 
     FOLDER is what another verb wrote (it or its subfolders hold a manifest.json), or a dataset's own. Means are those
     of all pixels: blue, green, red; disparity, height, angle; millimetres of depth and their logarithm.

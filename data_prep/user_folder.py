@@ -48,6 +48,7 @@ class UserFolder(SegFolder):
     dataset: str = "folder"
 
     title = "the folder"
+    remedy: ClassVar[str] = "add it"
     usual: ClassVar[tuple[str, ...]] = ("train", "val", "test")
 
     @property

@@ -6,6 +6,7 @@ import click
 
 from caffe_compat.errors import CaffeError, DataError
 from data_prep.manifest import read_manifest
+from data_prep.options import PATH, jobs_option
 from data_prep.outcome import Outcome
 from data_prep.prepare import SplitReport
 from data_prep.summary import progress_bars, show_reports
@@ -15,10 +16,10 @@ __all__ = ["verify"]
 
 
 @click.command()
-@click.argument("folders", metavar="FOLDER...", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--jobs", type=click.IntRange(1), default=1, help="Processes.")
+@click.argument("folders", metavar="FOLDER...", nargs=-1, required=True, type=PATH)
+@jobs_option
 def verify(folders: tuple[Path, ...], jobs: int) -> None:
-    """Read again all that was written to FOLDER, and report the first fault with its key.
+    """Read again all that was written, and tell the first fault.
 
     FOLDER is one that holds a manifest.json, or the --out of a verb. The datasets that it was made from are not needed.
     """

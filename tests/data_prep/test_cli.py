@@ -77,6 +77,17 @@ def test_seg11valid_is_made_where_both_sets_are_there(drawn, tmp_path):
     assert list(table(only.stdout)) == ["seg11valid"]
 
 
+def test_sbd_beside_voc_makes_seg11valid_and_hides_no_fault(drawn, tmp_path):
+    """A label that VOC lacks is a fault, though SBD has one."""
+    (drawn.voc_dir / "ImageSets/Segmentation/seg11valid.txt").unlink()
+    shutil.copy(drawn.sbdd_dir / "cls" / f"{drawn.train[0]}.mat", drawn.sbdd_dir / "cls" / f"{drawn.val[0]}.mat")
+    (drawn.voc_dir / "SegmentationClass" / f"{drawn.val[0]}.png").unlink()
+    done = run("voc", "--source", tmp_path / "data", "--out", tmp_path / "out", "--no-lmdb")
+    assert list(table(done.stdout)) == ["val", "seg11valid"]
+    assert read_list(tmp_path / "out/lists/voc2011_seg11valid.txt") == drawn.val
+    assert f"label '{drawn.voc_dir / 'SegmentationClass' / drawn.val[0]}.png' is missing" in done.stderr
+
+
 def test_both_sets_are_merged_for_training(drawn, tmp_path):
     """VOC's train and SBD's images, but for VOC's val; labels of either kind, and a list of the merged paths."""
     lists = drawn.voc_dir / "ImageSets" / "Segmentation"
@@ -170,6 +181,13 @@ def test_more_classes_on_request(drawn, tmp_path):
     assert "value 15 at row" in few.output
     assert "is outside the classes 0 to 14" in few.output
     assert run(*arguments, "--classes", "16").exit_code == 0
+
+
+def test_help_shows_examples_line_by_line_and_each_verb_whole():
+    shown = run("--help").stdout
+    assert "\n  fcn-data download voc2011 sbd --out DATA\n  fcn-data voc --source DATA --out DATA/lmdb\n" in shown
+    assert "..." not in shown
+    assert "[default: 1; x>=1]" in run("hha", "--help").stdout
 
 
 def test_a_wrong_folder_is_an_error_without_a_trace(drawn, tmp_path):

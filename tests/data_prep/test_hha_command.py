@@ -142,7 +142,7 @@ def test_faults_are_collected_and_strict_stops(depths, tmp_path):
     assert done.exit_code == 1
     for message in (
         "img_0.png' is an image of mode L; wanted one channel of 16 bits",
-        "img_3.png' is missing; add it, or take its image out",
+        "img_3.png' is missing; add it, or take its id out",
         "img_4.png' is 80 x 59 pixels (width x height) but depth",
         "img_5.png': no square of the depth holds a pixel that is not missing",
         "img_6.npy' has 4 values below 0; 0 marks missing ones",

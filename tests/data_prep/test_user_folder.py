@@ -139,7 +139,7 @@ def test_faulty_samples_are_named_and_counted(own, tmp_path):
     done = run("--source", own.root, "--out", tmp_path / "out")
     assert done.exit_code == 1
     for message in (
-        "scene00.png' is missing; unpack the folder again, or take its id out of the list",
+        "scene00.png' is missing; add it, or take its id out of the list",
         "scene01.png' is an image of mode RGB; wanted class numbers, as a palette or grey PNG",
         "scene02.png' is 5 x 4 pixels (width x height) but its image",
         "scene03.png': value 4 at row 7, column 8 is outside the classes 0 to 3 (void is 255)",
