@@ -5,6 +5,7 @@ taken again by ``--verify``.
 """
 
 import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -13,7 +14,7 @@ import numpy as np
 from caffe_compat.errors import DataError
 from data_prep.labels import check_label, pixel_counts
 
-__all__ = ["Contents", "check_values", "facts_differ", "measure", "measure_bytes"]
+__all__ = ["Contents", "check_sizes", "check_values", "facts_differ", "measure", "measure_bytes", "sources_digest"]
 
 CHANNELS = {"image": 3, "hha": 3, "depth": 1, "raw depth": 1, "label": 1}
 _LEVELS = 0.5  # decoders of JPEGs may differ by single levels
@@ -98,6 +99,37 @@ def measure(contents: Contents, values: np.ndarray) -> dict[str, Any]:
 def measure_bytes(data: bytes) -> dict[str, Any]:
     """Checksum and size of a record's or a file's bytes."""
     return {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
+
+
+def sources_digest(settings: object, *contents: bytes) -> str:
+    """A checksum of what something is made from, 32 hexadecimal digits.
+
+    Args:
+        settings: what decides how it is made; counts by its ``repr``.
+        contents: the sources.
+    """
+    parts = [repr(settings).encode(), *contents]
+    return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()[:32]
+
+
+def check_sizes(sizes: Mapping[str, Sequence[int]]) -> None:
+    """Hold the sizes of what belongs to one sample against each other.
+
+    Args:
+        sizes: height and width by file, or by database and key.
+
+    Raises:
+        DataError: naming two that differ.
+    """
+    first, *others = sizes
+    height, width = sizes[first]
+    for name in others:
+        other_height, other_width = sizes[name]
+        if (other_height, other_width) != (height, width):
+            raise DataError(
+                f"'{name}' is {other_width} x {other_height} pixels (width x height) but '{first}' is "
+                f"{width} x {height}; they must be equal"
+            )
 
 
 def facts_differ(found: dict[str, Any], wanted: dict[str, Any]) -> str | None:

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from caffe_compat.errors import DataError
-from data_prep.contents import Contents, check_values, measure, measure_bytes
+from data_prep.contents import Contents, check_sizes, check_values, measure, measure_bytes
 from data_prep.images import decode_image
 from data_prep.jobs import Fault, run_ordered
 from data_prep.labels import decode_label
@@ -32,7 +32,7 @@ from data_prep.outcome import Outcome
 from data_prep.png_files import decode_depth, read_file
 from data_prep.run_lock import only_one, remove_leftovers
 
-__all__ = ["FileSet", "check_sizes", "file_facts", "file_values", "files_manifest", "write_files"]
+__all__ = ["FileSet", "file_values", "files_manifest", "sample_facts", "write_files"]
 
 
 @dataclass(frozen=True)
@@ -65,12 +65,21 @@ class FileSet:
         Raises:
             DataError: a file is missing, damaged, of other values or of another size than the others.
         """
-        facts = {kind: file_facts(held, self.path(kind, sample)) for kind, held in self.contents.items()}
-        check_sizes({str(self.path(kind, sample)): one for kind, one in facts.items()})
-        return facts
+        return sample_facts(self.contents, {kind: self.path(kind, sample) for kind in self.contents})
 
 
-def file_facts(held: Contents, path: Path) -> dict[str, Any]:
+def sample_facts(contents: Mapping[str, Contents], paths: Mapping[str, Path]) -> dict[str, dict[str, Any]]:
+    """The measures of a sample's files, by kind.
+
+    Raises:
+        DataError: a file is missing, damaged, of other values or of another size than the others.
+    """
+    facts = {kind: _file_facts(held, paths[kind]) for kind, held in contents.items()}
+    check_sizes({str(paths[kind]): one["shape"][1:] for kind, one in facts.items()})
+    return facts
+
+
+def _file_facts(held: Contents, path: Path) -> dict[str, Any]:
     """The measures of a file.
 
     Raises:
@@ -96,23 +105,6 @@ def file_values(held: Contents, data: bytes, name: str) -> np.ndarray:
         values = rgb[::-1] if held.holds == "image" else rgb
     check_values(held, values, name)
     return values
-
-
-def check_sizes(facts: Mapping[str, Mapping[str, Any]]) -> None:
-    """Hold the sizes of one sample's files, by name, against each other.
-
-    Raises:
-        DataError: naming two that differ.
-    """
-    first, *others = facts
-    height, width = facts[first]["shape"][1:]
-    for name in others:
-        other_height, other_width = facts[name]["shape"][1:]
-        if (other_height, other_width) != (height, width):
-            raise DataError(
-                f"'{name}' is {other_width} x {other_height} pixels (width x height) but '{first}' is "
-                f"{width} x {height}; they must be equal"
-            )
 
 
 @dataclass(frozen=True)

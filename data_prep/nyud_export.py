@@ -1,12 +1,12 @@
 """From nyu_depth_v2_labeled.mat to the files that the FCN release reads."""
 
-import hashlib
 from dataclasses import dataclass
 
 import numpy as np
 
 from caffe_compat.errors import DataError
 from caffe_compat.proto.whole_file import replacing
+from data_prep.contents import sources_digest
 from data_prep.hha.camera import CROP_SIZE_PX, CROP_START_PX, Camera
 from data_prep.hha.encoding import encode_hha
 from data_prep.nyud import NYUDFolder, encode_segmentation, segmentation_mark
@@ -72,8 +72,7 @@ class NYUDExport:
 
     def _mark(self, frame: Frame) -> str:
         arrays = (frame.image, frame.depth_m, frame.raw_m, frame.labels, self.mapping.classes)
-        parts = [repr((_VERSION, self.camera)).encode(), *(np.ascontiguousarray(one).tobytes() for one in arrays)]
-        return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()[:32]
+        return sources_digest((_VERSION, self.camera), *(np.ascontiguousarray(one).tobytes() for one in arrays))
 
 
 def _millimetres(depth_m: np.ndarray, name: str) -> np.ndarray:

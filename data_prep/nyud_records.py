@@ -7,7 +7,6 @@ hha_lmdb     3 x H x W bytes (or a PNG that Caffe decodes to them): disparity, h
 label_lmdb   1 x H x W bytes (or a grey PNG): classes 0 to 39, 255 = none
 """
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +18,7 @@ from caffe_compat.errors import DataError
 from caffe_compat.layer.data.lmdb_source import LMDBReader
 from caffe_compat.proto import caffe_pb2 as pb
 from caffe_compat.proto.datum import datum_to_array, parse_datum
-from data_prep.contents import Contents
+from data_prep.contents import Contents, check_sizes, sources_digest
 from data_prep.images import decode_image, is_plain_png
 from data_prep.labels import VOID, check_label, check_label_size, decode_label, encode_label
 from data_prep.nyud import NYUDFolder, decode_painted_depth
@@ -83,7 +82,7 @@ class NYUDLoader:
         Raises:
             DataError: a file is missing, unreadable, or could not be made.
         """
-        return self._digest(self._files(image_id))
+        return self._digest(*self._files(image_id))
 
     def _files(self, image_id: str) -> list[bytes]:
         if image_id in self.faults:
@@ -91,9 +90,8 @@ class NYUDLoader:
         pictures = [self.folder.picture_bytes(kind, image_id) for kind in ("images", "depth", "hha")]
         return [*pictures, self.folder.read_bytes(image_id)[1]]
 
-    def _digest(self, contents: list[bytes]) -> str:
-        parts = [repr(sorted(self.settings.items())).encode(), *contents]
-        return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()[:32]
+    def _digest(self, *contents: bytes) -> str:
+        return sources_digest(sorted(self.settings.items()), *contents)
 
     def check(self, image_id: str) -> None:
         """Read a sample's files and keep nothing.
@@ -117,12 +115,7 @@ class NYUDLoader:
         label_name = str(self.folder.label_path(image_id))
         label = self.folder.decode_label(label_bytes, label_name)
         check_label_size(label.shape, image.shape, label_name, paths[0])
-        for name, values in ((paths[1], depth), (paths[2], hha)):
-            if values.shape[:2] != label.shape:
-                raise DataError(
-                    f"'{name}' is {values.shape[1]} x {values.shape[0]} pixels (width x height) but its image "
-                    f"'{paths[0]}' is {label.shape[1]} x {label.shape[0]}; they must be equal"
-                )
+        check_sizes({paths[0]: image.shape[:2], paths[1]: depth.shape, paths[2]: hha.shape[:2]})
         check_label(label, label_name, self.folder.classes, self.folder.void)
         arrays = {
             "image_lmdb": _planes(image)[::-1],
@@ -140,7 +133,7 @@ class NYUDLoader:
         datums = {
             name: raw_datum(arrays[name]) if png is None else encoded_datum(png) for name, png in png_files.items()
         }
-        return Record.of(self.contents, datums, arrays), self._digest(files)
+        return Record.of(self.contents, datums, arrays), self._digest(*files)
 
 
 def _planes(image: np.ndarray) -> np.ndarray:

@@ -1,6 +1,5 @@
 """Image and label records of Caffe Datums: written from checked pairs, read back from LMDBs keyed alike."""
 
-import hashlib
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from caffe_compat.errors import DataError
 from caffe_compat.layer.data.lmdb_source import LMDBReader
 from caffe_compat.proto import caffe_pb2 as pb
 from caffe_compat.proto.datum import array_to_datum, datum_to_array, parse_datum
-from data_prep.contents import Contents, measure, measure_bytes
+from data_prep.contents import Contents, measure, measure_bytes, sources_digest
 from data_prep.images import is_plain_jpeg, is_plain_png
 from data_prep.labels import decode_label, encode_label
 from data_prep.lists import read_list
@@ -121,8 +120,7 @@ class PairLoader:
         return self._digest(*self.folder.read_bytes(image_id))
 
     def _digest(self, *contents: bytes) -> str:
-        parts = [repr(sorted(self.settings.items())).encode(), *contents]
-        return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()[:32]
+        return sources_digest(sorted(self.settings.items()), *contents)
 
     def check(self, image_id: str) -> None:
         """Read a sample's files and make nothing.

@@ -7,7 +7,7 @@ from typing import Any
 
 from caffe_compat.errors import DataError
 from data_prep.contents import Contents, facts_differ
-from data_prep.file_writer import check_sizes, file_facts, files_manifest
+from data_prep.file_writer import files_manifest, sample_facts
 from data_prep.jobs import Fault, run_ordered
 from data_prep.manifest import first_difference, read_samples
 
@@ -72,6 +72,4 @@ class _Check:
         return self.folder / self.patterns[kind].replace("{key}", key)
 
     def __call__(self, key: str) -> dict[str, dict[str, Any]]:
-        facts = {kind: file_facts(held, self.path(kind, key)) for kind, held in self.contents.items()}
-        check_sizes({str(self.path(kind, key)): one for kind, one in facts.items()})
-        return facts
+        return sample_facts(self.contents, {kind: self.path(kind, key) for kind in self.contents})

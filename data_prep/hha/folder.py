@@ -1,6 +1,5 @@
 """HHA images of a folder of depth files."""
 
-import hashlib
 import io
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -8,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from caffe_compat.errors import DataError
-from data_prep.contents import Contents
+from data_prep.contents import Contents, sources_digest
 from data_prep.file_writer import FileSet
 from data_prep.hha.camera import Camera, camera_for
 from data_prep.hha.depth_mat import decode_depth_mat
@@ -108,7 +107,7 @@ class HHAWriter:
         path, raw_path = self.depth / name, self._raw_path(name)
         data = read_file(path, "depth")
         raw_data = data if raw_path == path else read_file(raw_path, "raw depth")
-        mark = self._mark(data, raw_data)
+        mark = sources_digest((_VERSION, self.camera, self.per_metre), data, raw_data)
         target = self.out / f"{path.stem}.png"
         if png_mark(target) == mark:
             return "kept"
@@ -133,10 +132,6 @@ class HHAWriter:
             return self.depth / name
         choices = [self.raw / name, *((self.raw / name).with_suffix(suffix) for suffix in _SUFFIXES)]
         return next((path for path in choices if path.exists()), choices[0])
-
-    def _mark(self, *contents: bytes) -> str:
-        parts = [repr((_VERSION, self.camera, self.per_metre)).encode(), *contents]
-        return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()[:32]
 
 
 def _stem(name: str) -> str:
