@@ -100,8 +100,7 @@ def fetch(
     for url in _begun_first(file, path):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            part = Part(path, url, file)
-            with part.alone():
+            with (part := Part(path, url, file)).alone():
                 _from_address(part, patience or Patience(), progress)
         except _FinalError as error:
             failures.append(f"{url}: {error}")

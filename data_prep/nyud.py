@@ -7,28 +7,35 @@
     segmentation/img_5001.mat      segmentation: 0 = none, 1 to 40 the classes
     train.txt, val.txt, ...        lists of ids, such as 5001
 
-Labels are given as nets use them: classes 0 to 39, 255 = none.
+Where there is no trainval.txt, as in the release, that list is train and val, one after the other. Labels are given
+as nets use them: classes 0 to 39, 255 = none.
 
 Source: shelhamer/fcn.berkeleyvision.org nyud_layers.py, data/nyud; nyu-hooks cropIt.m.
 """
 
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
 from caffe_compat.errors import DataError
 from data_prep.images import decode_image
-from data_prep.labels import VOID
+from data_prep.label_mat import decode_label_mat
+from data_prep.lists import read_list
 from data_prep.nyud_mat import CLASSES
 from data_prep.png_files import decode_depth
-from data_prep.seg_folder import SegFolder
+from data_prep.seg_folder import SegFolder, folder_contents
+from data_prep.sources import download_hint
 
-__all__ = ["NYUDFolder", "decode_segmentation", "encode_segmentation", "find_nyud"]
+__all__ = ["NYUDFolder", "decode_segmentation", "encode_segmentation", "find_nyud", "nyud_root"]
 
 _MAT_TEXT_BYTES = 116
 _PICTURES = ("images", "depth", "rawdepth", "hha")
+_PARTS_OF = {"trainval": ("train", "val")}
+_PLACES = ("", "nyud", "nyud2", "NYUDv2", "lmdb")
 
 
 @dataclass(frozen=True)
@@ -38,6 +45,7 @@ class NYUDFolder(SegFolder):
     classes: int = CLASSES
 
     title = "NYUDv2"
+    usual: ClassVar[tuple[str, ...]] = ("trainval", "train", "val", "test")
 
     @property
     def name(self) -> str:
@@ -48,6 +56,30 @@ class NYUDFolder(SegFolder):
     def list_folder(self) -> Path:
         """The folder itself."""
         return self.root
+
+    def ids(self, split: str) -> list[str]:
+        """The ids of a list; of trainval, where it has no file, those of train and val.
+
+        Raises:
+            DataError: as ``read_list``.
+        """
+        made = split in self.splits() and split not in super().splits()
+        return [one for part in (_PARTS_OF[split] if made else (split,)) for one in read_list(self.list_path(part))]
+
+    def splits(self) -> list[str]:
+        """Names of the lists that are there, or can be put together."""
+        there = set(super().splits())
+        return sorted(there | {whole for whole, parts in _PARTS_OF.items() if there.issuperset(parts)})
+
+    def lists(self, names: Sequence[str] = ()) -> dict[str, list[str]]:
+        """The ids of the named lists; without names trainval and test, and train or val where trainval is not there.
+
+        Raises:
+            DataError: as ``ids``.
+        """
+        there = [one for one in self.usual if one in self.splits()]
+        parts = _PARTS_OF["trainval"] if "trainval" in there else ()
+        return super().lists(names or [one for one in there if one not in parts])
 
     def picture_path(self, kind: str, image_id: str) -> Path:
         """data/KIND/img_ID.png; kinds: images, depth, rawdepth, hha."""
@@ -119,26 +151,11 @@ def decode_segmentation(data: bytes, name: str) -> np.ndarray:
         name: path, for messages.
 
     Raises:
-        DataError: the file is damaged, has no segmentation, or that holds other numbers than 0 to 40.
+        DataError: as ``decode_label_mat``.
     """
-    import scipy.io  # slow to import
-
-    try:
-        label = np.asarray(scipy.io.loadmat(io.BytesIO(data), variable_names=["segmentation"])["segmentation"])
-    except KeyError:
-        raise DataError(
-            f"label '{name}' has no variable segmentation; wanted a file of NYUDv2's segmentation"
-        ) from None
-    except Exception as error:  # loadmat raises whatever a damaged byte leads it to
-        raise DataError(f"label '{name}' is damaged or not a MATLAB file ({error}); replace the file") from error
-    if label.ndim != 2 or not np.isin(label, np.arange(CLASSES + 1)).all():
-        raise DataError(
-            f"label '{name}': segmentation is {label.ndim}-D {label.dtype} or holds other values than 0 (none) to "
-            f"{CLASSES}; wanted H x W of the 40 classes"
-        )
-    shifted = label.astype(np.uint8)
-    shifted -= 1  # 0 becomes 255
-    return shifted
+    label = decode_label_mat(data, name, "segmentation", 0, CLASSES).astype(np.uint8)
+    label -= 1  # 0 becomes 255
+    return label
 
 
 def encode_segmentation(segmentation: np.ndarray, mark: str) -> bytes:
@@ -164,8 +181,26 @@ def segmentation_mark(path: Path) -> str | None:
         return None
 
 
-def find_nyud(source: Path) -> NYUDFolder | None:
-    """The folder in this layout at or below ``source``; None if there is none."""
-    places = (source, source / "nyud", source / "nyud2", source / "NYUDv2")
-    root = next((root for root in places if (root / "data" / "images").is_dir()), None)
-    return None if root is None else NYUDFolder(root, void=VOID)
+def nyud_root(source: Path) -> Path | None:
+    """Where the folder in this layout is; None if there is none. ``source`` as for ``find_nyud``."""
+    return next((source / place for place in _PLACES if (source / place / "data" / "images").is_dir()), None)
+
+
+def find_nyud(source: Path) -> NYUDFolder:
+    """The folder in this layout at or below ``source``.
+
+    Args:
+        source: the folder itself, or one in which ``python -m data_prep nyud`` made it (nyud, lmdb) or the release's
+            archive was unpacked.
+
+    Raises:
+        DataError: there is none.
+    """
+    root = nyud_root(source)
+    if root is None:
+        raise DataError(
+            f"no NYUDv2 dataset at '{source}': looked for a folder with data/images, there and in "
+            f"{', '.join(_PLACES[1:])} below it; found {folder_contents(source)}; wanted what python -m data_prep nyud "
+            f"makes of the published files; {download_hint('nyud')}"
+        )
+    return NYUDFolder(root)

@@ -14,62 +14,57 @@ from data_prep.labels import VOID
 from data_prep.lists import PUBLISHED_SIZES, read_list, write_list
 from data_prep.lmdb_build import disk_errors, write_text
 from data_prep.lmdb_writer import write_lmdbs
-from data_prep.nyud import NYUDFolder, find_nyud
+from data_prep.nyud import NYUDFolder, find_nyud, nyud_root
 from data_prep.nyud_export import NYUDExport
 from data_prep.nyud_labels40 import mapping_from_labels40
 from data_prep.nyud_mat import ClassMapping, LabeledMat, find_file, read_mapping, read_splits
 from data_prep.nyud_records import DEPTH_FORMS, HHA_FORMS, NYUD_IMAGE_FORMS, NYUDLoader
+from data_prep.options import PATH, check_verify, jobs_option, strict_option, verify_option
 from data_prep.prepare import SplitReport, check_pairs
 from data_prep.records import LABEL_FORMS
+from data_prep.sources import download_hint
 from data_prep.summary import progress_bars, show_reports
 from data_prep.verify import Begin, verified
 
 __all__ = ["nyud", "nyud_files"]
 
-_PATH = click.Path(path_type=Path)
-_SITE = "http://horatio.cs.nyu.edu/mit/silberman"
-_MAT = f"the frames, from {_SITE}/nyu_depth_v2/nyu_depth_v2_labeled.mat (2.8 GB)"
-_SPLITS = f"the official split, from {_SITE}/indoor_seg_sup/splits.mat (or name FCN's lists with --list)"
-_MAPPING = (
-    "the mapping of 894 labels to 40 classes, from benchmarkData/metadata in eccv14-data.tgz of s-gupta/rcnn-depth, "
-    "or from github.com/ankurhanda/nyuv2-meta-data"
-)
-_LISTED = ("trainval", "train", "val", "test")
+_MAT = "the frames (2.8 GB)"
+_SPLITS = "the official split (or name FCN's lists with --list)"
+_MAPPING = "the mapping of 894 labels to 40 classes"
 
 
 @click.command()
-@click.option("--source", type=_PATH, required=True, help="Folder of the downloaded files, or in FCN's own layout.")
-@click.option("--out", type=_PATH, required=True, help="Folder that gets the files, lists and LMDBs.")
-@click.option("--splits", type=_PATH, help="splits.mat; else looked for in SOURCE.")
-@click.option("--mapping", type=_PATH, help="classMapping40.mat or labels40.mat; else looked for in SOURCE.")
-@click.option("--list", "files", multiple=True, type=_PATH, help="A list file instead of splits.mat; may be repeated.")
+@click.option("--source", type=PATH, required=True, help="Folder of the downloaded files, or in FCN's own layout.")
+@click.option("--out", type=PATH, required=True, help="Folder that gets the files, lists and LMDBs.")
+@click.option("--split", "splits", multiple=True, help="Only this list of the dataset; may be repeated.")
+@click.option("--split-file", type=PATH, help="splits.mat; else looked for in SOURCE.")
+@click.option("--mapping", type=PATH, help="classMapping40.mat or labels40.mat; else looked for in SOURCE.")
+@click.option("--list", "files", multiple=True, type=PATH, help="A list file instead; may be repeated.")
 @click.option("--camera", default="color-cropped", help=f"For HHA: {', '.join(CAMERAS)}, or fx,fy,cx,cy in pixels.")
-@click.option("--lmdb/--no-lmdb", "build", default=True, help="Write LMDBs (default), or the files only.")
+@click.option("--lmdb/--no-lmdb", "build", default=True, help="Write LMDBs, or the files only.")
 @click.option("--images", type=click.Choice(NYUD_IMAGE_FORMS), default="png", help="Files as they are, or BGR.")
 @click.option("--depths", type=click.Choice(DEPTH_FORMS), default="float", help="Floats, or 16-bit PNG (not Caffe's).")
 @click.option("--hha", type=click.Choice(HHA_FORMS), default="raw", help="Bytes, or PNG.")
 @click.option("--labels", type=click.Choice(LABEL_FORMS), default="raw", help="Bytes, or grey PNG.")
-@click.option("--jobs", type=click.IntRange(1), default=1, help="Processes.")
-@click.option("--strict", is_flag=True, help="Stop at the first faulty image.")
-@click.option("--verify", is_flag=True, help="Read again all that is written there, now or before.")
+@jobs_option
+@strict_option
+@verify_option
 def nyud(source: Path, out: Path, build: bool, jobs: int, strict: bool, verify: bool, **options: Any) -> None:
-    """NYU Depth V2 (NYUDv2): 40 classes, colour, depth and HHA, 425 x 560.
+    """NYU Depth V2 (NYUDv2): 40 classes, depth and HHA.
 
-    Download into SOURCE: nyu_depth_v2_labeled.mat and splits.mat from the dataset's site
-    (cs.nyu.edu/~silberman/datasets/nyu_depth_v2.html), and classMapping40.mat from Gupta's benchmark
-    (eccv14-data.tgz of s-gupta/rcnn-depth) or github.com/ankurhanda/nyuv2-meta-data, whose labels40.mat does as well.
+    SOURCE holds nyu_depth_v2_labeled.mat, splits.mat and classMapping40.mat (labels40.mat does as well), which download
+    puts into nyud_v2. Images are cropped to 425 x 560.
 
     The lists are the official split, under FCN's names: trainval (795) and test (654). FCN's own train (381) and val
-    (414) divide trainval by no known rule: give the release's files instead, data/nyud of
-    shelhamer/fcn.berkeleyvision.org, with --list train.txt --list val.txt. Ids are 5001 to 6449.
+    (414) divide trainval by no known rule: name the release's files with --list train.txt --list val.txt. Ids are 5001
+    to 6449.
 
     A SOURCE that holds data/images, data/depth, data/hha and segmentation already is made into LMDBs only.
     """
     try:
         with disk_errors(out):
             dataset = _from_source(source, out, **options)
-            if verify and not build and dataset.files is None:
-                raise DataError("--verify reads again what is written, and --no-lmdb writes nothing; leave one out")
+            check_verify(verify, build or dataset.files is not None)
             run = _Run(dataset, out, jobs, strict, verify)
             with progress_bars() as begin:
                 reports = run.files(begin)
@@ -140,7 +135,8 @@ class _Run:
 def _from_source(
     source: Path,
     out: Path,
-    splits: Path | None,
+    splits: tuple[str, ...],
+    split_file: Path | None,
     mapping: Path | None,
     files: tuple[Path, ...],
     camera: str,
@@ -151,16 +147,18 @@ def _from_source(
 ) -> _Dataset:
     """The dataset; makes the folders and writes the lists."""
     lists = {path.stem: [one.removeprefix("img_") for one in read_list(path)] for path in files}
-    there = find_nyud(source)
-    if there is not None and not any(source.glob("*.mat")):
-        lists = lists or {split: there.ids(split) for split in _LISTED if split in there.splits()}
+    published = [path for pattern in ("*.mat", "*/nyu_depth_v2_labeled.mat") for path in source.glob(pattern)]
+    if nyud_root(source) is not None and not published:
+        there = find_nyud(source)
+        lists |= there.lists(splits) if splits or not lists else {}
         if not lists:
-            raise DataError(f"'{there.root}' has none of the lists {', '.join(_LISTED)}; name one with --list")
+            raise DataError(f"'{there.root}' has none of the lists {', '.join(there.usual)}; name one with --list")
         out.mkdir(parents=True, exist_ok=True)
         return _Dataset(NYUDLoader(there, images, depths, labels, hha), lists)
     mat = LabeledMat(find_file(source, "nyu_depth_v2_labeled.mat", None, "--source", _MAT))
     table = _mapping(source, mapping, mat)
-    lists = lists or read_splits(find_file(source, "splits.mat", splits, "--splits", _SPLITS), mat.count)
+    if splits or not lists:
+        lists |= _official(find_file(source, "splits.mat", split_file, "--split-file", _SPLITS), splits, mat.count)
     folder = NYUDFolder(out, void=VOID)
     export = NYUDExport(mat, table, folder, parse_camera(camera))
     for one in folder.folders():
@@ -170,6 +168,18 @@ def _from_source(
     if table.names:
         write_text(out / "classes.txt", "".join(f"{one}\n" for one in table.names))
     return _Dataset(NYUDLoader(folder, images, depths, labels, hha), lists, nyud_files(export))
+
+
+def _official(path: Path, splits: tuple[str, ...], count: int) -> dict[str, list[str]]:
+    """The lists of splits.mat, or those of them that were named."""
+    lists = read_splits(path, count)
+    for name in splits:
+        if name not in lists:
+            raise DataError(
+                f"'{path}' has the lists {' and '.join(lists)}, not '{name}'; FCN's train and val are files: name "
+                f"them with --list; {download_hint('nyud-fcn')}"
+            )
+    return {name: lists[name] for name in splits or lists}
 
 
 def _mapping(source: Path, given: Path | None, mat: LabeledMat) -> ClassMapping:

@@ -23,6 +23,7 @@ import numpy as np
 from caffe_compat.errors import DataError
 from data_prep.hha.camera import FULL_SIZE_PX
 from data_prep.seg_folder import folder_contents
+from data_prep.sources import download_hint
 
 __all__ = ["FIRST_ID", "ClassMapping", "Frame", "LabeledMat", "find_file", "read_mapping", "read_splits"]
 
@@ -71,10 +72,6 @@ class LabeledMat:
             DataError: the file is missing, damaged or another one.
         """
         return int(self._open()["images"].shape[0])
-
-    def ids(self) -> list[str]:
-        """Ids of the frames, ``5001`` and up."""
-        return [str(FIRST_ID + index) for index in range(self.count)]
 
     def read(self, image_id: str) -> Frame:
         """A frame by its id.
@@ -227,7 +224,8 @@ def find_file(source: Path, name: str, given: Path | None, option: str, what: st
     if given is not None:
         raise DataError(f"{option} '{given}' is not there; give {what}")
     raise DataError(
-        f"no {name} in '{source}' (found {folder_contents(source)}): {what}; put it there or name it with {option}"
+        f"no {name} in '{source}' (found {folder_contents(source)}): {what}; put it there or name it with {option}; "
+        f"{download_hint('nyud')}"
     )
 
 

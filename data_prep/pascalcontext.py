@@ -23,6 +23,7 @@ from caffe_compat.errors import DataError
 from data_prep.label_mat import decode_label_mat
 from data_prep.lists import list_digest
 from data_prep.seg_folder import SegFolder, folder_contents
+from data_prep.sources import download_hint
 
 __all__ = ["CLASSES", "ContextMapping", "PASCALContextFolder", "find_pascalcontext", "read_mapping", "read_names"]
 
@@ -158,7 +159,8 @@ def _first_of(folder: Path, names: tuple[str, ...]) -> Path:
             return folder / name
     raise DataError(
         f"'{folder}' has no {' or '.join(names)}; found {folder_contents(folder)}; put there the list from the "
-        "dataset's site, or that of the FCN release (shelhamer/fcn.berkeleyvision.org, data/pascal-context)"
+        "dataset's site, or that of the FCN release (shelhamer/fcn.berkeleyvision.org, data/pascal-context); "
+        f"{download_hint('pascalcontext')}"
     )
 
 
@@ -176,7 +178,8 @@ def find_pascalcontext(source: Path, voc: Path | None = None) -> PASCALContextFo
     if root is None:
         raise DataError(
             f"no PASCAL-Context dataset at '{source}': looked for a folder with trainval and the lists of classes; "
-            f"found {folder_contents(source)}; unpack the dataset's trainval.tar.gz there"
+            f"found {folder_contents(source)}; unpack the dataset's trainval.tar.gz there; "
+            f"{download_hint('pascalcontext')}"
         )
     mapping = read_mapping(root)
     base = source if voc is None else voc
@@ -186,6 +189,6 @@ def find_pascalcontext(source: Path, voc: Path | None = None) -> PASCALContextFo
         raise DataError(
             f"no VOC2010 at '{base}': looked for a folder with {' and '.join(_VOC_PARTS)}, there and in VOC2010 or "
             f"VOCdevkit/VOC2010 below it; found {folder_contents(base)}; PASCAL-Context labels VOC2010's images: "
-            "name its folder with --voc"
+            f"name its folder with --voc; {download_hint('voc2010')}"
         )
     return PASCALContextFolder(root, voc=images, mapping=mapping)

@@ -13,12 +13,12 @@ from typing import Any, Protocol
 import numpy as np
 
 from caffe_compat.errors import DataError
-from data_prep.contents import Contents, check_values
+from data_prep.contents import Contents, check_sizes, check_values
 from data_prep.file_writer import file_values
 from data_prep.labels import VOC_CLASSES
 from data_prep.lists import read_list
 from data_prep.manifest import FORMAT, read_manifest, read_samples
-from data_prep.nyud import NYUDFolder, find_nyud
+from data_prep.nyud import find_nyud
 from data_prep.nyud_records import NYUDLoader
 from data_prep.pascalcontext import find_pascalcontext
 from data_prep.png_files import read_file
@@ -197,28 +197,20 @@ class _ReadPublished:
 def _ids(source: SegFolder, split: str | None) -> list[str]:
     if split is not None:
         return source.ids(split)
-    usual = ("trainval", "train", "val", "test") if isinstance(source, NYUDFolder) else source.usual
-    for name in usual:
+    for name in source.usual:
         if name in source.splits():
             return source.ids(name)
     if isinstance(source, UserFolder):
         return source.all_ids()
     there = ", ".join(source.splits()) or "none"
-    raise DataError(f"'{source.list_folder}' has no list {' or '.join(usual)} (there: {there}); name one with --split")
-
-
-def _nyud(folder: Path) -> SegFolder:
-    found = find_nyud(folder)
-    if found is None:
-        seen = folder_contents(folder)
-        raise DataError(f"no NYUDv2 in FCN's layout at '{folder}': no folder data/images; found {seen}")
-    return found
+    usual = " or ".join(source.usual)
+    raise DataError(f"'{source.list_folder}' has no list {usual} (there: {there}); name one with --split")
 
 
 _FINDERS: dict[str, Callable[[Path], SegFolder]] = {
     "voc": find_voc,
     "sbd": find_sbd,
-    "nyud": _nyud,
+    "nyud": find_nyud,
     "siftflow": find_siftflow,
     "pascalcontext": find_pascalcontext,
     "folder": user_folder,
@@ -236,14 +228,7 @@ def _decoded(contents: dict[str, Contents], data: dict[str, bytes], title: str) 
         name = title.format(part)
         values[part], _ = decode_record(held, data[part], name)
         check_values(held, values[part], name)
-    sizes = {part: one.shape[1:] for part, one in values.items()}
-    first, *others = sizes
-    for part in others:
-        if sizes[part] != sizes[first]:
-            raise DataError(
-                f"'{title.format(part)}' is {sizes[part][1]} x {sizes[part][0]} pixels (width x height) but {first} is "
-                f"{sizes[first][1]} x {sizes[first][0]}; they must be equal"
-            )
+    check_sizes({title.format(part): one.shape[1:] for part, one in values.items()})
     return values
 
 

@@ -23,6 +23,7 @@ from data_prep.contents import Contents
 from data_prep.file_writer import FileSet
 from data_prep.labels import decode_label, encode_label, voc_palette
 from data_prep.seg_folder import SegFolder, folder_contents
+from data_prep.sources import download_hint
 
 __all__ = ["LabelPNGs", "SBDFolder", "decode_gtcls", "decode_sbd_label", "encode_gtcls", "find_sbd", "sbd_root"]
 
@@ -116,7 +117,8 @@ def find_sbd(source: Path) -> SBDFolder:
         raise DataError(
             f"no SBD dataset at '{source}': looked for a folder with img, cls and train.txt, there and in "
             f"dataset or benchmark_RELEASE/dataset below it; found {folder_contents(source)}; "
-            "give the folder benchmark_RELEASE that SBD's benchmark.tgz unpacks to, or the dataset folder in it"
+            "give the folder benchmark_RELEASE that SBD's benchmark.tgz unpacks to, or the dataset folder in it; "
+            f"{download_hint('sbd')}"
         )
     missing = [part for part in _PARTS if not (root / part).is_dir()]
     if not (root / "train.txt").is_file():

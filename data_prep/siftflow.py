@@ -27,6 +27,7 @@ from data_prep.label_mat import decode_label_mat
 from data_prep.labels import check_label_size
 from data_prep.lists import PUBLISHED_SIZES, list_digest
 from data_prep.seg_folder import Pair, SegFolder, folder_contents
+from data_prep.sources import download_hint
 
 __all__ = [
     "GEOMETRIC_NAMES",
@@ -131,7 +132,8 @@ class SIFTFlowFolder(SegFolder):
         if len(ids) == PUBLISHED_SIZES["siftflow", split] and list_digest(sorted(ids)) != _RELEASED[split]:
             raise DataError(
                 f"'{test_set}' gives {len(ids)} images for {split}, but not those of the FCN release; put its list "
-                f"(shelhamer/fcn.berkeleyvision.org, data/sift-flow/{split}.txt) into '{self.root}'"
+                f"(shelhamer/fcn.berkeleyvision.org, data/sift-flow/{split}.txt) into '{self.root}'; "
+                f"{download_hint('siftflow')}"
             )
         return ids
 
@@ -229,7 +231,7 @@ def find_siftflow(source: Path) -> SIFTFlowFolder:
         raise DataError(
             f"no SIFT Flow dataset at '{source}': looked for {', '.join(_PARTS)} with {_SCENES} in them, there and in "
             f"SiftFlowDataset below it; found {folder_contents(source)}; "
-            "give the folder that SiftFlowDataset.zip unpacks to"
+            f"give the folder that SiftFlowDataset.zip unpacks to; {download_hint('siftflow')}"
         )
     missing = [part for part in _PARTS if not (root / part / _SCENES).is_dir()]
     if missing:

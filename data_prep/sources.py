@@ -7,7 +7,7 @@ from pathlib import Path
 
 from caffe_compat.errors import DataError
 
-__all__ = ["ARCHIVES", "Source", "SourceFile", "lookup", "with_needed"]
+__all__ = ["ARCHIVES", "Source", "SourceFile", "download_hint", "lookup", "with_needed"]
 
 ARCHIVES = "archives"
 """Folder, below the folder of all data, that archives are downloaded to."""
@@ -60,6 +60,11 @@ class Source:
     terms: str
     needs: tuple[str, ...] = ()
     then: str = ""
+
+
+def download_hint(*names: str) -> str:
+    """What gets the sources of these names, for the end of a message that misses them."""
+    return f"'python -m data_prep download {' '.join(names)} --out DATA' gets it"
 
 
 def lookup(table: Mapping[str, Source], name: str) -> Source:

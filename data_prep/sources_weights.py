@@ -5,9 +5,9 @@ opencv_extra testdata/dnn/download_models.py. CaffeNet, AlexNet, GoogLeNet: BVLC
 the authors (ksimonyan) and the pages they name; SHA-1: apache/mxnet tools/caffe_converter/model_zoo.py.
 """
 
-from data_prep.sources import Source, SourceFile
+from data_prep.sources import Source, SourceFile, download_hint
 
-__all__ = ["WEIGHTS"]
+__all__ = ["WEIGHTS", "weights_hint"]
 
 _INTO = "weights"
 _BERKELEY = "http://dl.caffe.berkeleyvision.org"
@@ -135,3 +135,14 @@ WEIGHTS = (
     _COLOR_D,
 )
 """All weights."""
+
+
+def weights_hint(wanted: str) -> str:
+    """What gets the weights of a model, or a file, of that name, for the end of a message; empty where nothing does.
+
+    Args:
+        wanted: such as ``voc-fcn32s`` or ``VGG_ILSVRC_16_layers.caffemodel``.
+    """
+    names = (one.name for one in WEIGHTS for file in one.files if file.urls and wanted in (one.name, file.name))
+    found = next(names, None)
+    return "" if found is None else f"; {download_hint(found)}"

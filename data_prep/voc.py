@@ -20,6 +20,7 @@ from caffe_compat.errors import DataError
 from data_prep.lists import merged_train
 from data_prep.sbd import SBDFolder, decode_sbd_label
 from data_prep.seg_folder import SegFolder, folder_contents
+from data_prep.sources import download_hint
 
 __all__ = ["VOCFolder", "find_voc", "train_aug", "voc_years"]
 
@@ -111,10 +112,13 @@ def find_voc(source: Path, year: int | None = None) -> VOCFolder:
         raise DataError(
             f"no {asked} dataset at '{source}': looked for a folder with {', '.join(_PARTS)}, there and in "
             f"VOC2007 to VOC2012 or VOCdevkit below it; found {seen}; "
-            "give the folder VOC20xx that the VOCtrainval archive unpacks to, or the VOCdevkit above it"
+            "give the folder VOC20xx that the VOCtrainval archive unpacks to, or the VOCdevkit above it; "
+            f"{download_hint(f'voc{year or 2011}')}"
         )
     if len(found) > 1:
-        raise DataError(f"several VOC datasets at '{source}': {', '.join(years)}; name one with --year")
+        raise DataError(
+            f"several VOC datasets at '{source}': {', '.join(years)}; name one with --year, or give its folder"
+        )
     root = found.pop().root
     missing = [part for part in _PARTS if not (root / part).is_dir()]
     if missing:

@@ -18,6 +18,7 @@ from caffe_compat.layer.loss.softmax_with_loss import SoftmaxWithLoss
 from caffe_compat.net.net import Net
 from caffe_compat.proto.caffe_pb2 import TRAIN, LossParameter, NetParameter
 from data_prep.labels import VOID
+from data_prep.sources_weights import weights_hint
 from nets.catalogue import Model
 from nets.surgery import Report
 from solvers.initial import find_stuck, interpolated_layers
@@ -152,7 +153,7 @@ def _check_weights(found: Checkup, net: Net, report: Report | None, origin: str,
     if stuck.stuck:
         found.faults.append(
             f"zero weights that can never learn, for all above them is zero too: {', '.join(stuck.stuck)}. "
-            f"Give weights that have these layers with --init; this model starts from {usual}"
+            f"Give weights that have these layers with --init; this model starts from {usual}{weights_hint(usual)}"
         )
 
 

@@ -9,6 +9,8 @@ import click
 
 from caffe_compat.errors import CaffeError, SolverError
 from caffe_compat.glog import init_log
+from data_prep.sources import download_hint
+from data_prep.sources_weights import weights_hint
 from nets.catalogue import lookup
 from nets.classifiers import CLASSIFIERS
 from solvers.datasets import FAMILIES, find_splits
@@ -75,14 +77,14 @@ def command(
     device: str,
     precision: str,
 ) -> None:
-    r"""Train MODEL of "Fully Convolutional Networks for Semantic Segmentation", or score it, or predict with it.
+    """Train MODEL of "Fully Convolutional Networks for Semantic Segmentation", or score it, or predict with it.
 
     \b
     solve.py voc-fcn8s --demo
     solve.py voc-fcn8s --stages --data DATA --init VGG_ILSVRC_16_layers.caffemodel
     solve.py voc-fcn8s --score fcn8s-heavy-pascal.caffemodel --data DATA
     solve.py voc-fcn8s --infer photos/ --init fcn8s-heavy-pascal.caffemodel
-    """
+    """  # noqa: D301  click's mark for lines that stay as they are
     init_log(1)  # Caffe's lines go to train.log; the terminal has the bar
     if list_models or model is None:
         show_models(model)
@@ -104,7 +106,9 @@ def command(
     elif images is not None:
         _infer(model, init, images, workdir, classes, precision)
     elif data is None:
-        raise SolverError(f"no data: give --data DIR with {_wanted(model)} (see README), or try --demo first")
+        family = FAMILIES[lookup(model).dataset]
+        gets = download_hint(*family.downloads)
+        raise SolverError(f"no data: give --data DATA with {family.title} ({gets}), or try --demo first")
     elif weights is not None:
         show_beside_published(score_weights(model, weights, data, read, precision=precision))
     else:
@@ -127,15 +131,11 @@ def _one_of(*given: bool) -> None:
         raise click.UsageError("--demo, --score, --infer, --emit-prototxt and --check exclude each other; give one")
 
 
-def _wanted(model: str) -> str:
-    return FAMILIES[lookup(model).dataset].title
-
-
 def _infer(
     model: str, init: tuple[Path, ...], images: Path, workdir: Path, classes: int | None, precision: str
 ) -> None:
     if not init:
-        raise SolverError("--infer: no weights; give --init WEIGHTS.caffemodel")
+        raise SolverError(f"--infer: no weights; give --init WEIGHTS.caffemodel{weights_hint(model)}")
     out = workdir / model / "predictions"
     for result in infer_model(model, init[-1], images, out, classes=classes, precision=precision):
         click.echo(f"{result.image} -> {result.label}")

@@ -96,6 +96,6 @@ def _of_files(data: Path, model: Model, read: str, train: bool) -> FolderSplit:
         if made and read != "lmdb":
             raise DataError(f"{error}{there}: --read lmdb reads them") from None
         makes = "makes LMDBs of what was downloaded, for --read lmdb" if family.out == "lmdb" else "makes these files"
-        command = f"python -m data_prep {family.verb} --out {data / family.out}"
+        command = f"python -m data_prep {family.verb.format(data=data)} --out {data / family.out}"
         raise DataError(f"{error}{there}; '{command}' {makes}") from None
     return FolderSplit(family, name, ids, folder, read)

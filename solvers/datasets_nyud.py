@@ -4,13 +4,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
-from caffe_compat.errors import DataError
 from data_prep.labels import check_label_size
 from data_prep.layers_nyud import NYUDLMDBSegDataLayer, NYUDSegDataLayer
 from data_prep.lmdb_build import Loader
 from data_prep.nyud import NYUDFolder, find_nyud
 from data_prep.nyud_records import NYUDLoader, NYUDRecords
-from data_prep.seg_folder import SegFolder, folder_contents
+from data_prep.seg_folder import SegFolder
 from nets.catalogue import Model
 from nets.sources import PythonData
 from solvers.splits import Family, Labels, data_layer
@@ -25,24 +24,17 @@ class NYUDFamily(Family):
     """Only what the model's tops show is read of the files; LMDBs hold all kinds."""
 
     title: ClassVar[str] = "NYUDv2"
-    verb: ClassVar[str] = "nyud --source DOWNLOADS"
+    verb: ClassVar[str] = "nyud --source {data}/nyud_v2"
+    downloads: ClassVar[tuple[str, ...]] = ("nyud",)
     out: ClassVar[str] = "nyud"
 
     def find(self, data: Path, model: Model, train: bool) -> tuple[SegFolder, str, list[str]]:
-        """The lists trainval (train and val, one after the other, where that is not there) and test.
+        """The lists trainval and test.
 
         Raises:
             DataError: there is no folder in FCN's layout, or a list is missing.
         """
-        folder = next((found for place in (data, data / "lmdb") if (found := find_nyud(place)) is not None), None)
-        if folder is None:
-            raise DataError(
-                f"no NYUDv2 dataset at '{data}': looked for a folder with data/images, there and in nyud, nyud2 or "
-                f"NYUDv2 below it; found {folder_contents(data)}"
-            )
-        name, there = model.train_split if train else model.test_split, folder.splits()
-        if name == "trainval" and name not in there and {"train", "val"} <= set(there):
-            return folder, name, [*folder.ids("train"), *folder.ids("val")]  # as the release ships its lists
+        folder, name = find_nyud(data), model.train_split if train else model.test_split
         return folder, name, folder.ids(name)
 
     def loader(self, folder: Any) -> Loader:

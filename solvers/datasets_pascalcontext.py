@@ -19,7 +19,8 @@ class PASCALContextFamily(Family):
     """The lists are VOC2010's train and val."""
 
     title: ClassVar[str] = "PASCAL-Context"
-    verb: ClassVar[str] = "pascalcontext --source PASCAL-CONTEXT --voc VOCdevkit"
+    verb: ClassVar[str] = "pascalcontext --source {data}"
+    downloads: ClassVar[tuple[str, ...]] = ("pascalcontext",)
 
     def find(self, data: Path, model: Model, train: bool) -> tuple[SegFolder, str, list[str]]:
         """Train and val.

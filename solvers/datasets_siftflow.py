@@ -24,7 +24,8 @@ class SIFTFlowFamily(Family):
     """The lists trainval and test are those of the FCN release, which leave out the images without labels."""
 
     title: ClassVar[str] = "SIFT Flow"
-    verb: ClassVar[str] = "siftflow --source SiftFlowDataset"
+    verb: ClassVar[str] = "siftflow --source {data}"
+    downloads: ClassVar[tuple[str, ...]] = ("siftflow",)
 
     def find(self, data: Path, model: Model, train: bool) -> tuple[SegFolder, str, list[str]]:
         """The lists trainval and test, which lie beside the images, or beside the folder SiftFlowDataset.

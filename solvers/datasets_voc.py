@@ -23,7 +23,8 @@ class VOCFamily(Family):
     """Labels have the classes of the model, which may be fewer or others than VOC's."""
 
     title: ClassVar[str] = "PASCAL VOC"
-    verb: ClassVar[str] = "voc --source VOCdevkit --sbd benchmark_RELEASE"
+    verb: ClassVar[str] = "voc --source {data}"
+    downloads: ClassVar[tuple[str, ...]] = ("voc2011", "sbd")
 
     def find(self, data: Path, model: Model, train: bool) -> tuple[SegFolder, str, list[str]]:
         """SBD's train and seg11valid; without SBD VOC's train, and seg11valid where VOC has that list, else val.

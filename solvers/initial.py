@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from caffe_compat.errors import WeightsError
 from caffe_compat.net.net import Net
 from caffe_compat.proto.caffe_pb2 import LayerParameter
 from caffe_compat.proto.weights import read_caffemodel
+from data_prep.sources_weights import weights_hint
 from nets.surgery import Report, Transfer, interp, transplant, widen
 from solvers.recipe import Recipe
 
@@ -41,10 +43,12 @@ class WeightsFile:
         path: binary or HDF5.
 
     Raises:
-        WeightsError: it cannot be read.
+        WeightsError: it is not there or cannot be read.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
+        if not Path(path).exists():
+            raise WeightsError(f"weights '{path}' are not there; correct the path{weights_hint(Path(path).name)}")
         self.params: Mapping[str, Sequence[_Stored]] = {
             layer.name: [_Stored(blob) for blob in layer.blobs if blob is not None]
             for layer in read_caffemodel(path)

@@ -31,13 +31,15 @@ class Family(ABC):
 
     Attributes:
         title: the dataset's name, for messages.
-        verb: what makes it: the arguments of ``python -m data_prep`` without --out.
+        verb: what makes it: the arguments of ``python -m data_prep`` without --out; ``{data}`` is the data folder.
         out: where in the data folder that is to write.
+        downloads: what ``python -m data_prep download`` calls what the released nets were trained and scored on.
     """
 
     title: ClassVar[str]
     verb: ClassVar[str]
     out: ClassVar[str] = "lmdb"
+    downloads: ClassVar[tuple[str, ...]]
 
     @abstractmethod
     def find(self, data: Path, model: Model, train: bool) -> tuple[SegFolder, str, list[str]]:

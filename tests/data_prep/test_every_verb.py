@@ -171,8 +171,6 @@ def value_outside(made, one):
     label = np.ones(made.size, np.uint8)
     label[2, 3] = 77
     made.write_label(one, label)
-    if made.verb == "nyud":
-        return f"label '{made.label_file(one)}': segmentation "
     return f"label '{made.label_file(one)}': value 77 at row 2, column 3 is outside "
 
 

@@ -9,8 +9,12 @@ import scipy.sparse
 from PIL import Image
 
 from caffe_compat.errors import DataError
+from data_prep.download_command import SOURCES
 from data_prep.labels import encode_label
+from data_prep.nyud import find_nyud
+from data_prep.pascalcontext import find_pascalcontext
 from data_prep.sbd import LabelPNGs, SBDFolder, decode_gtcls, encode_gtcls, find_sbd
+from data_prep.siftflow import find_siftflow
 from data_prep.voc import VOCFolder, find_voc
 
 
@@ -133,6 +137,22 @@ def test_a_folder_without_sbd_says_what_was_looked_for_and_found(drawn):
     (drawn.sbdd_dir / "train.txt").unlink()
     with pytest.raises(DataError, match=r"SBD dataset '.*' lacks train\.txt; found 'cls', 'img'; unpack"):
         find_sbd(drawn.sbdd_dir)
+
+
+@pytest.mark.parametrize(
+    ("find", "name"),
+    [
+        (find_voc, "voc2011"),
+        (find_sbd, "sbd"),
+        (find_nyud, "nyud"),
+        (find_siftflow, "siftflow"),
+        (find_pascalcontext, "pascalcontext"),
+    ],
+)
+def test_what_is_not_there_can_be_downloaded(tmp_path, find, name):
+    with pytest.raises(DataError, match=rf"; 'python -m data_prep download {name} --out DATA' gets it$"):
+        find(tmp_path)
+    assert name in SOURCES
 
 
 @pytest.mark.parametrize(

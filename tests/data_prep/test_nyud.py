@@ -1,6 +1,7 @@
 """NYU Depth V2 in miniature, in the published files' form: to folders and LMDBs, and from these into a net."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -163,6 +164,23 @@ def test_the_folder_alone_is_a_source_and_pngs_of_16_bits_are_a_form(made, tmp_p
             np.testing.assert_array_equal(one[top], other[top])
     before = {path.name for path in (tmp_path / "o").iterdir()}
     assert before == {"nyud_trainval", "nyud_test"}
+
+
+def test_the_folder_of_all_data_is_a_source_with_files_made_in_it_too(nyud_source, tmp_path):
+    (tmp_path / "nyud_v2").symlink_to(nyud_source.folder)
+    for state in ("written", "already there"):
+        done = run("nyud", "--source", tmp_path, "--out", tmp_path / "nyud", "--no-lmdb", "--split", "test")
+        assert re.search(rf"^files .* {state} ", done.output, re.MULTILINE)
+
+
+def test_one_list_of_many(made, nyud_source, tmp_path):
+    for source, out in ((made, tmp_path / "of_files"), (nyud_source.folder, tmp_path / "of_mat")):
+        done = run("nyud", "--source", source, "--out", out, "--split", "test")
+        assert done.exit_code == 0, done.output
+        assert {path.name for path in out.glob("nyud_*")} == {"nyud_test"}
+    done = run("nyud", "--source", nyud_source.folder, "--out", tmp_path / "o", "--split", "val")
+    assert "has the lists trainval and test, not 'val'; FCN's train and val are files: name them with" in done.output
+    assert "'python -m data_prep download nyud-fcn --out DATA' gets it" in done.output
 
 
 def test_hha_as_png_is_decoded_to_the_same_channels(made, tmp_path):

@@ -199,7 +199,7 @@ def test_faulty_samples_are_named_and_not_counted(drawn, tmp_path):
         (["{empty}"], "'{empty}' holds no manifest.json and is none of the datasets voc, sbd, nyud, siftflow, "),
         (
             ["{empty}", "--dataset", "nyud"],
-            "no NYUDv2 in FCN's layout at '{empty}': no folder data/images; found an emp",
+            "no NYUDv2 dataset at '{empty}': looked for a folder with data/images, there and",
         ),
         (["{db}", "--split", "val"], "'{db}' is what was made of one list; leave out --split"),
         (["{db}", "{db}", "--mean-file", "{empty}/m"], "--mean-file is of one list; named are {db}, {db}"),

@@ -47,7 +47,8 @@ def test_a_trunk_at_zero_is_a_fault_that_names_init(thin, drawn_once, tmp_path):
     assert len(found.faults) == 1
     assert re.fullmatch(
         r"zero weights that can never learn, for all above them is zero too: conv1_1, .*, fc6, fc7\. "
-        r"Give weights that have these layers with --init; this model starts from VGG_ILSVRC_16_layers\.caffemodel",
+        r"Give weights that have these layers with --init; this model starts from VGG_ILSVRC_16_layers\.caffemodel; "
+        r"'python -m data_prep download vgg16 --out DATA' gets it",
         found.faults[0],
     )
     assert f"  FAULT     {found.faults[0]}" in str(found).splitlines()
@@ -55,7 +56,9 @@ def test_a_trunk_at_zero_is_a_fault_that_names_init(thin, drawn_once, tmp_path):
 
 def test_the_fault_names_the_stage_before(thin, drawn_once, tmp_path):
     found = thin.thin_training(drawn_once, tmp_path, model="voc-fcn16s", change_net=None).check()
-    assert found.faults[0].endswith("--init; this model starts from voc-fcn32s")
+    assert found.faults[0].endswith(
+        "--init; this model starts from voc-fcn32s; 'python -m data_prep download voc-fcn32s --out DATA' gets it"
+    )
 
 
 def test_an_interpolation_at_zero_is_a_fault(thin, drawn_once, tmp_path):

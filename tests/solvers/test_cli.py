@@ -103,9 +103,10 @@ def test_training_without_data_says_what_to_give(solve):
     done = solve("voc-fcn8s")
     assert (done.status, done.err) == (
         1,
-        "solve.py: no data: give --data DIR with PASCAL VOC (see README), or try --demo first\n",
+        "solve.py: no data: give --data DATA with PASCAL VOC ('python -m data_prep download voc2011 sbd --out DATA' "
+        "gets it), or try --demo first\n",
     )
-    assert "give --data DIR with NYUDv2 (see README)" in solve("nyud-fcn32s-color").err
+    assert "NYUDv2 ('python -m data_prep download nyud --out DATA' gets it)" in solve("nyud-fcn32s-color").err
 
 
 @pytest.mark.parametrize("options", [[], ["--check"], ["--score", "weights"]])
@@ -116,9 +117,14 @@ def test_a_wrong_data_folder(solve, tmp_path, options):
     assert done.err.count("\n") == 1
 
 
+def test_help_shows_the_examples_line_by_line(solve):
+    assert "\n  solve.py voc-fcn8s --demo\n  solve.py voc-fcn8s --stages " in solve("--help").out
+
+
 def test_infer_without_weights(solve, tmp_path):
     done = solve("voc-fcn8s", "--infer", tmp_path)
-    assert (done.status, done.err) == (1, "solve.py: --infer: no weights; give --init WEIGHTS.caffemodel\n")
+    wanted = "--infer: no weights; give --init WEIGHTS.caffemodel; 'python -m data_prep download voc-fcn8s --out DATA' "
+    assert (done.status, done.err) == (1, f"solve.py: {wanted}gets it\n")
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")

@@ -98,18 +98,23 @@ def layer_of(source):
     [
         (
             VOC,
-            r"no VOC dataset at '.*': looked for .*VOCdevkit --sbd benchmark_RELEASE --out .*lmdb' makes LMDBs of what",
+            r"no VOC dataset at '.*': looked for .*; 'python -m data_prep download voc2011 --out DATA' gets it; "
+            r"'python -m data_prep voc --source .* --out .*lmdb' makes LMDBs of what",
         ),
         (
             NYUD,
             r"no NYUDv2 dataset at '.*': looked for a folder with data/images, there and in nyud, .*; found an empty "
-            r"folder; 'python -m data_prep nyud --source DOWNLOADS --out .*nyud' makes these files$",
+            r"folder; .*; 'python -m data_prep download nyud --out DATA' gets it; "
+            r"'python -m data_prep nyud --source .*/nyud_v2 --out .*nyud' makes these files$",
         ),
         (
             SIFTFLOW,
-            r"no SIFT Flow dataset at '.*': .*'python -m data_prep siftflow --source SiftFlowDataset --out .*lmdb'",
+            r"no SIFT Flow dataset at '.*': .*download siftflow .*'python -m data_prep siftflow --source .* --out ",
         ),
-        (CONTEXT, r"no PASCAL-Context dataset at '.*': .*'python -m data_prep pascalcontext --source .* --out .*lmdb'"),
+        (
+            CONTEXT,
+            r"no PASCAL-Context dataset at '.*': .*download pascalcontext .*'python -m data_prep pascalcontext --sou",
+        ),
     ],
     ids=lambda value: getattr(value, "dataset", ""),
 )

@@ -94,6 +94,9 @@ def test_weights_file_has_layers_with_weights_only(trained):
 def test_missing_weights_file(tmp_path):
     with pytest.raises(WeightsError, match=r"none\.caffemodel"):
         start_from(thin_net("voc-fcn32s"), tmp_path / "none.caffemodel")
+    wanted = "weights '.*' are not there; correct the path; 'python -m data_prep download vgg16 --out DATA' gets it"
+    with pytest.raises(WeightsError, match=wanted):
+        start_from(thin_net("voc-fcn32s"), tmp_path / "VGG_ILSVRC_16_layers.caffemodel")
 
 
 def test_a_net_at_the_released_fillers_can_never_learn():

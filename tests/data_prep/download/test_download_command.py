@@ -75,6 +75,8 @@ def test_voc_and_sbd_are_what_solve_reads(served, drawn, tmp_path):
     assert (splits.train.ids, splits.test.ids) == (drawn.train, drawn.val)
     assert next_command(done).exit_code == 0
     assert run("voc", "--source", served.out, "--year", 2011, "--out", served.out / "lmdb").exit_code == 0
+    splits = find_splits(served.out, MODELS["voc-fcn8s"], "lmdb")
+    assert [split.databases.name for split in (splits.train, splits.test)] == ["sbd_train", "voc2011_seg11valid"]
     assert sorted(one.name for one in (served.out / "archives").iterdir()) == [
         "VOCtrainval_25-May-2011.tar.sha256",
         "benchmark.tgz.sha256",
@@ -152,7 +154,8 @@ def test_nyud_as_published_and_as_released(served, nyud_source, tmp_path):
     assert done.exit_code == 0, done.output
     read = next_command(done)
     assert read.exit_code == 0, read.output
-    assert (served.out / "lmdb/nyud_train").is_dir()
+    assert sorted(path.name for path in (served.out / "lmdb").iterdir()) == ["nyud_test", "nyud_trainval"]
+    assert find_splits(served.out, MODELS["nyud-fcn32s-color"], "lmdb").train.ids == wanted.train.ids
     found = find_splits(served.out, MODELS["nyud-fcn32s-color"])
     assert (found.train.ids, found.test.ids) == (wanted.train.ids, wanted.test.ids)
 
