@@ -233,31 +233,40 @@ class Training:
         solver, every = self.solver, self.recipe.score_every if score_every is None else score_every
         snapshot_every = self.workplace.snapshot_every or self.recipe.snapshot_every
         solver.handle_signals("stop", "snapshot")
-        scores: dict[str, Scores] | None = None
         with (
             glog.log_to_file(self.folder / "train.log", level=0),
             tqdm(total=self.iterations, initial=solver.iter, desc=self.recipe.model, disable=not progress) as bar,
         ):
             solver.add_callback(lambda: None, lambda: self._note(bar))
-            if every and self.finished and not self._scored():  # stopped between its end and its last scores
-                scores = self.score(progress)
-            while not self.finished:
-                marks = [self.iterations, _next(solver.iter, snapshot_every)]
+            try:
+                stopped, scores = self._run(every, snapshot_every, progress)
+            except KeyboardInterrupt:  # between two blocks that watch, or while scoring
+                stopped, scores = True, None
+            if stopped:
                 with solver.watched():
-                    solver.step(min([*marks, *([_next(solver.iter, every)] if every else [])]) - solver.iter)
-                    snapshot_is_due = self.finished or solver.iter % snapshot_every == 0
-                    if snapshot_is_due:
+                    if not self.weights.with_suffix(".solverstate").exists():
                         solver.snapshot()
-                    stop = solver.requested_early_exit or solver.asked_to_stop()
-                    if stop and not snapshot_is_due:
-                        solver.snapshot()
-                if stop:
-                    click.echo(f"{self.recipe.model}: stopped at iteration {solver.iter}; kept {self.weights}")
-                    return None
-                if every and (self.finished or solver.iter % every == 0):
-                    scores = self.score(progress)
+                click.echo(f"{self.recipe.model}: stopped at iteration {solver.iter}; kept {self.weights}")
+                return None
         learning_curve(self.folder / "learning_curve.png", {self.recipe.model: (self.losses, self.scores)})
         return scores
+
+    def _run(self, every: int, snapshot_every: int, progress: bool) -> tuple[bool, dict[str, Scores] | None]:
+        """Whether a signal asked to stop, and the last scores."""
+        solver, scores = self.solver, None
+        if every and self.finished and not self._scored():  # stopped between its end and its last scores
+            scores = self.score(progress)
+        while not self.finished:
+            marks = [self.iterations, _next(solver.iter, snapshot_every)]
+            with solver.watched():
+                solver.step(min([*marks, *([_next(solver.iter, every)] if every else [])]) - solver.iter)
+                if self.finished or solver.iter % snapshot_every == 0:
+                    solver.snapshot()
+                if solver.requested_early_exit or solver.asked_to_stop():
+                    return True, scores
+            if every and (self.finished or solver.iter % every == 0):
+                scores = self.score(progress)
+        return False, scores
 
     @property
     def finished(self) -> bool:

@@ -227,6 +227,18 @@ def test_sigint_during_a_snapshot_waits_for_its_end(thin, drawn_once, tmp_path, 
     assert latest(tmp_path).name == "train_iter_2.solverstate"
 
 
+def test_sigint_while_scoring_keeps_what_was_trained(thin, drawn_once, tmp_path, monkeypatch, capsys):
+    training = thin.thin_training(drawn_once, tmp_path, snapshot_every=4)
+    monkeypatch.setattr(training, "score", lambda progress: signal.raise_signal(signal.SIGINT))
+    assert training.run(score_every=1, progress=False) is None
+    assert f"voc-fcn32s: stopped at iteration 1; kept {training.weights}\n" in capsys.readouterr().out
+    assert weights_of(latest(tmp_path)) == training.weights
+    resumed = thin.thin_training(drawn_once, tmp_path, 2, resume=True)
+    assert resumed.origin == "train_iter_1.solverstate, with data position and random states"
+    resumed.run(**QUIET)
+    assert resumed.finished
+
+
 def test_sighup_snapshots_with_a_resume_file_and_goes_on(thin, drawn_once, tmp_path):
     training = thin.thin_training(drawn_once, tmp_path, 3, snapshot_every=100)
     sent = []
