@@ -18,7 +18,7 @@ samples.jsonl
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib import metadata
 from math import fsum
 from pathlib import Path
@@ -30,8 +30,8 @@ from data_prep.contents import Contents
 
 __all__ = [
     "FORMAT",
+    "check_agreement",
     "describe",
-    "first_difference",
     "journal_lines",
     "read_manifest",
     "read_samples",
@@ -82,7 +82,27 @@ def describe(contents: Contents, rows: Sequence[tuple[str, Mapping[str, Any]]]) 
     return described
 
 
-def first_difference(made: Mapping[str, Any], found: Mapping[str, Any]) -> str | None:
+def check_agreement(folder: Path, manifest: Mapping[str, Any], make: Callable[[], Mapping[str, Any]]) -> None:
+    """Hold a folder's manifest.json and samples.jsonl against each other.
+
+    Args:
+        folder: that holds them.
+        manifest: as it was read.
+        make: makes it of samples.jsonl anew.
+
+    Raises:
+        DataError: a line is damaged, or the two do not agree.
+    """
+    try:
+        made = make()
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+        raise DataError(f"'{folder / 'samples.jsonl'}' has a damaged line ({error!r})") from error
+    difference = _first_difference(made, manifest)
+    if difference is not None:
+        raise DataError(f"'{folder}': {difference}")
+
+
+def _first_difference(made: Mapping[str, Any], found: Mapping[str, Any]) -> str | None:
     """What manifest.json says that the samples do not, in words; None where they agree.
 
     Args:

@@ -9,7 +9,7 @@ from caffe_compat.errors import DataError
 from data_prep.contents import Contents, facts_differ
 from data_prep.file_writer import files_manifest, sample_facts
 from data_prep.jobs import Fault, run_ordered
-from data_prep.manifest import first_difference, read_samples
+from data_prep.manifest import check_agreement, read_samples
 
 __all__ = ["verify_files"]
 
@@ -41,13 +41,7 @@ def verify_files(
         raise DataError(f"'{folder / 'manifest.json'}' is damaged ({error})") from error
     journal = read_samples(folder / "samples.jsonl")
     rows = {key: journal[key] for key in sorted(journal)}
-    try:
-        made = files_manifest(list(rows.values()), contents, patterns)
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
-        raise DataError(f"'{folder / 'samples.jsonl'}' has a damaged line ({error!r})") from error
-    difference = first_difference(made, manifest)
-    if difference is not None:
-        raise DataError(f"'{folder}': {difference}")
+    check_agreement(folder, manifest, lambda: files_manifest(list(rows.values()), contents, patterns))
     check = _Check(folder, contents, patterns)
     for (_, key), result in run_ordered(check, list(enumerate(rows)), jobs):
         if isinstance(result, Fault):

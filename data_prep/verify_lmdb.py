@@ -12,7 +12,7 @@ from data_prep.contents import Contents, check_values, facts_differ, measure, me
 from data_prep.jobs import Fault, run_ordered
 from data_prep.lists import list_digest, read_list
 from data_prep.lmdb_build import manifest_of
-from data_prep.manifest import first_difference, read_samples
+from data_prep.manifest import check_agreement, read_samples
 from data_prep.record_values import decode_record, read_record
 from data_prep.records import record_key
 
@@ -74,13 +74,8 @@ def _rows(folder: Path, manifest: dict[str, Any], contents: dict[str, Contents])
         if key not in journal:
             raise DataError(f"'{folder / 'samples.jsonl'}' has no line of key {key}")
     rows = {key: journal[key] for key in keys}
-    try:
-        made = manifest_of(list(rows.values()), ids, contents, manifest.get("settings", {}))
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
-        raise DataError(f"'{folder / 'samples.jsonl'}' has a damaged line ({error!r})") from error
-    difference = first_difference(made, manifest)
-    if difference is not None:
-        raise DataError(f"'{folder}': {difference}")
+    settings = manifest.get("settings", {})
+    check_agreement(folder, manifest, lambda: manifest_of(list(rows.values()), ids, contents, settings))
     return rows
 
 
