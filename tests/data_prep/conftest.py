@@ -13,6 +13,7 @@ from caffe_compat.layer.blob import Blob
 from caffe_compat.proto import caffe_pb2 as pb
 from data_prep.lists import write_list
 from data_prep.lmdb_writer import write_lmdbs
+from data_prep.png_files import write_png
 from data_prep.records import PairLoader
 from data_prep.sbd import SBDFolder
 from data_prep.shapes import draw_dataset
@@ -242,3 +243,20 @@ def _draw_pascalcontext(context, voc, train, val):
     write_list(voc / "ImageSets/Main/train.txt", train)
     write_list(voc / "ImageSets/Main/val.txt", val)
     return SimpleNamespace(truth=truth, task=CONTEXT_TASK, kinds=CONTEXT_KINDS)
+
+
+@pytest.fixture
+def depths(tmp_path):
+    """Two depths of a floor, and with holes as raw depth, by their number; as PNGs in ``depth`` and ``raw``."""
+    made = {}
+    for kind in ("depth", "raw"):
+        (tmp_path / kind).mkdir()
+    for seed in (1, 2):
+        random, rows = np.random.RandomState(seed), np.arange(60)[:, None] / 60
+        depth = ((3 - 1.5 * rows**2) * 1000 + random.uniform(-5, 5, (60, 80))).astype(np.uint16)
+        raw = depth.copy()
+        raw[10:20, 30:50] = 0
+        write_png(tmp_path / "depth" / f"img_{seed}.png", depth)
+        write_png(tmp_path / "raw" / f"img_{seed}.png", raw)
+        made[seed] = (depth, raw)
+    return made

@@ -27,28 +27,6 @@ def written(output):
     return int(row[1]) - int(row[3]), int(row[3])
 
 
-def depth_mm(seed, shape=(60, 80)):
-    random = np.random.RandomState(seed)
-    rows = np.arange(shape[0])[:, None] / shape[0]
-    return ((3 - 1.5 * rows**2) * 1000 + random.uniform(-5, 5, shape)).astype(np.uint16)
-
-
-@pytest.fixture
-def depths(tmp_path):
-    """Two depths with holes in their raw depth, as PNGs."""
-    made = {}
-    for kind in ("depth", "raw"):
-        (tmp_path / kind).mkdir()
-    for seed in (1, 2):
-        depth = depth_mm(seed)
-        raw = depth.copy()
-        raw[10:20, 30:50] = 0
-        write_png(tmp_path / "depth" / f"img_{seed}.png", depth)
-        write_png(tmp_path / "raw" / f"img_{seed}.png", raw)
-        made[seed] = (depth, raw)
-    return made
-
-
 def arguments(folder, *more):
     raw = ("--raw", folder / "raw")
     return ("hha", "--depth", folder / "depth", *raw, "--out", folder / "out", "--camera", "60,61,40,30", *more)

@@ -14,32 +14,6 @@ def run(*arguments):
     return CliRunner().invoke(main, [str(one) for one in arguments])
 
 
-def depth_mm(seed, shape=(60, 80)):
-    random = np.random.RandomState(seed)
-    rows = np.arange(shape[0])[:, None] / shape[0]
-    return ((3 - 1.5 * rows**2) * 1000 + random.uniform(-5, 5, shape)).astype(np.uint16)
-
-
-@pytest.fixture
-def depths(tmp_path):
-    """Two depths by their number; their raw depth, with holes, as PNGs in ``raw``."""
-    made = {}
-    (tmp_path / "raw").mkdir()
-    for seed in (1, 2):
-        depth = depth_mm(seed)
-        raw = depth.copy()
-        raw[10:20, 30:50] = 0
-        write_png(tmp_path / "raw" / f"img_{seed}.png", raw)
-        made[seed] = (depth, raw)
-    return made
-
-
-def write_depths(folder, depths):
-    (folder / "depth").mkdir()
-    for seed, (depth, _) in depths.items():
-        write_png(folder / "depth" / f"img_{seed}.png", depth)
-
-
 def compared(folder, reference):
     return run(
         *("hha", "--depth", folder / "depth", "--raw", folder / "raw", "--out", folder / "out"),
@@ -82,7 +56,6 @@ def test_the_real_image_is_compared_with_matlabs(realdata, tmp_path):
 
 
 def test_a_comparison_counts_over_all_images(depths, tmp_path):
-    write_depths(tmp_path, depths)
     (tmp_path / "other").mkdir()
     for seed, (depth, raw) in depths.items():
         hha = encode_hha(depth / 1000, raw == 0, Camera(60, 61, 40, 30))
@@ -99,7 +72,6 @@ def test_a_comparison_counts_over_all_images(depths, tmp_path):
 
 
 def test_a_comparison_that_cannot_be(depths, tmp_path):
-    write_depths(tmp_path, depths)
     write_png(tmp_path / "one.png", np.zeros((60, 80, 3), np.uint8))
     several = compared(tmp_path, tmp_path / "one.png")
     assert "is one image, but there are 2 depth files; give --compare a folder" in several.output

@@ -11,31 +11,10 @@ from caffe_compat.errors import DataError
 from data_prep.cli import main
 from data_prep.hha import Camera, encode_hha
 from data_prep.hha.folder import read_depth_m
-from data_prep.png_files import write_png
 
 
 def run(*arguments):
     return CliRunner().invoke(main, [str(one) for one in arguments])
-
-
-def depth_mm(seed, shape=(60, 80)):
-    random = np.random.RandomState(seed)
-    rows = np.arange(shape[0])[:, None] / shape[0]
-    return ((3 - 1.5 * rows**2) * 1000 + random.uniform(-5, 5, shape)).astype(np.uint16)
-
-
-@pytest.fixture
-def depths(tmp_path):
-    """Two depths by their number; their raw depth, with holes, as PNGs in ``raw``."""
-    made = {}
-    (tmp_path / "raw").mkdir()
-    for seed in (1, 2):
-        depth = depth_mm(seed)
-        raw = depth.copy()
-        raw[10:20, 30:50] = 0
-        write_png(tmp_path / "raw" / f"img_{seed}.png", raw)
-        made[seed] = (depth, raw)
-    return made
 
 
 @pytest.mark.parametrize("version", ["5", "7.3"])
