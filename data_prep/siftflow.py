@@ -6,7 +6,8 @@
                     GeoLabels/spatial_envelope_256x256_static_8outdoorcategories/ID.mat
                         S: -1 (or 0) = void, 1 to 3 the classes
                     TestSet1.txt             the 200 test images, a path with backslashes to a line
-                    trainval.txt, test.txt   lists of ids, which the FCN release adds (data/sift-flow)
+                    trainval.txt, test.txt   lists of ids, which the FCN release adds (data/sift-flow); they may
+                                             also lie beside SiftFlowDataset
 
 Without the two lists they are made of TestSet1.txt: the same images, but trainval sorted, so that a seed draws others.
 
@@ -90,7 +91,8 @@ _RELEASED = {  # of the sorted ids
 }
 _SCENES = "spatial_envelope_256x256_static_8outdoorcategories"
 _PARTS = ("Images", "SemanticLabels", "GeoLabels")
-_PLACES = ("", "SiftFlowDataset", "siftflow", "sift-flow")
+_UNPACKED = "SiftFlowDataset"
+_PLACES = ("", _UNPACKED, "siftflow", "sift-flow", f"siftflow/{_UNPACKED}", f"sift-flow/{_UNPACKED}")
 
 
 @dataclass(frozen=True)
@@ -114,6 +116,13 @@ class SIFTFlowFolder(SegFolder):
     def list_folder(self) -> Path:
         """The folder itself."""
         return self.root
+
+    def list_path(self, split: str) -> Path:
+        """A list's file, in the folder, or beside it where it bears the archive's name."""
+        path = super().list_path(split)
+        beside = self.root.parent / path.name
+        may_lie_beside = self.root.name == _UNPACKED and path.parent == self.root and not path.is_file()
+        return beside if may_lie_beside and beside.is_file() else path
 
     def ids(self, split: str) -> list[str]:
         """The ids of a list: its file's, or of trainval and test made of TestSet1.txt where they have none.
@@ -139,7 +148,7 @@ class SIFTFlowFolder(SegFolder):
 
     def splits(self) -> list[str]:
         """Names of the lists that are there, or can be made."""
-        made = set(_RELEASED) if (self.root / _TEST_SET).is_file() else set()
+        made = {one for one in _RELEASED if (self.root / _TEST_SET).is_file() or self.list_path(one).is_file()}
         return sorted({*super().splits(), *made} - {Path(_TEST_SET).stem})
 
     def image_path(self, image_id: str) -> Path:
@@ -220,7 +229,8 @@ def find_siftflow(source: Path) -> SIFTFlowFolder:
     """SIFT Flow's folder at or below ``source``.
 
     Args:
-        source: the folder SiftFlowDataset, or the one in which the archive was unpacked.
+        source: the folder SiftFlowDataset, the one in which the archive was unpacked, or one that holds ``sift-flow``
+            as the FCN release has it.
 
     Raises:
         DataError: there is none, or a part of it is missing.

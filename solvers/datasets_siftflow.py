@@ -11,6 +11,7 @@ from data_prep.lmdb_build import Loader
 from data_prep.seg_folder import SegFolder
 from data_prep.siftflow import SIFTFlowFolder, find_siftflow
 from data_prep.siftflow_records import SIFTFlowLoader, SIFTFlowRecords
+from data_prep.sources import download_hint
 from nets.catalogue import Model
 from nets.sources import PythonData
 from solvers.splits import Family, Labels, data_layer
@@ -44,7 +45,7 @@ class SIFTFlowFamily(Family):
         raise DataError(
             f"SIFT Flow dataset '{folder.root}' has no list {name}.txt, nor is there one in "
             f"{others}; put there that of the FCN release "
-            "(shelhamer/fcn.berkeleyvision.org, data/sift-flow)"
+            f"(shelhamer/fcn.berkeleyvision.org, data/sift-flow); {download_hint('siftflow')}"
         )
 
     def loader(self, folder: Any) -> Loader:

@@ -222,6 +222,18 @@ def test_a_wrong_folder_says_what_was_looked_for(drawn, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+def test_the_archive_and_the_released_lists_side_by_side(drawn, tmp_path):
+    release = tmp_path / "DATA/sift-flow"
+    release.mkdir(parents=True)
+    for name in ("trainval.txt", "test.txt"):
+        (drawn.root / name).rename(release / name)
+    drawn.root.rename(release / "SiftFlowDataset")
+    done = run("--source", tmp_path / "DATA", "--out", tmp_path / "out", "--no-lmdb")
+    assert done.exit_code == 0, done.output
+    for name in ("trainval", "test"):
+        assert read_list(tmp_path / f"out/lists/siftflow_{name}.txt") == read_list(release / f"{name}.txt")
+
+
 def test_missing_lists_are_asked_for_and_may_be_named(drawn, tmp_path):
     (drawn.root / "trainval.txt").unlink()
     (drawn.root / "test.txt").rename(tmp_path / "mine.txt")

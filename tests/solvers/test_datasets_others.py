@@ -130,7 +130,7 @@ def test_a_list_that_is_missing(data):
     folder = data("siftflow")
     (folder / "sift-flow" / "trainval.txt").unlink()
     with pytest.raises(
-        DataError, match=r"has no list trainval\.txt, nor is there one in '.*sift-flow'.*; put there that"
+        DataError, match=r"has no list trainval\.txt, nor is there one in '.*sift-flow'.*; put there that.*load siftf"
     ):
         find_splits(folder, SIFTFLOW)
     assert find_test_split(folder, SIFTFLOW).name == "test"
