@@ -37,7 +37,7 @@ _PATH = click.Path(path_type=Path)
 @click.option(
     "--init", type=_PATH, multiple=True, help="Weights to start from: a caffemodel; one for each stream of a fused net."
 )
-@click.option("--classes", type=click.IntRange(1, 255), help="Of labels of your own, for the voc models; see README.")
+@click.option("--classes", type=click.IntRange(2, 255), help="Of labels of your own, for the voc models; see README.")
 @click.option("--workdir", type=_PATH, default=Path("runs"), show_default=True, help="Gets a folder for each model.")
 @click.option("--iterations", type=click.IntRange(1), help="How many; the recipe's unless given.")
 @click.option("--snapshot", type=click.IntRange(1), help="Iterations between snapshots; the recipe's unless given.")

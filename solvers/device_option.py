@@ -39,7 +39,7 @@ def device_option(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def precision_option(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a click command ``--precision``."""
-    help_ = "Of large convolutions; bf16 is about twice as fast where the device computes in it."
+    help_ = "Of large convolutions; bf16 is faster where the device computes in it."
     return click.option("--precision", type=click.Choice(PRECISIONS), default="fp32", show_default=True, help=help_)(
         command
     )

@@ -7,13 +7,20 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 
 from caffe_compat.device import set_mode_cpu
 from caffe_compat.glog import init_log
+from caffe_compat.net.net import Net
+from caffe_compat.proto.caffe_pb2 import TEST
 from data_prep.shapes import draw_dataset
+from nets.catalogue import lookup
+from nets.sources import InputData
+from nets.surgery import interp
 from solvers import cli
+from solvers.initial import interpolated_layers
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = Path(__file__).with_name("thin_training.py")
@@ -105,3 +112,16 @@ def start():
 def program():
     """Path of thin_training.py."""
     return PROGRAM
+
+
+@pytest.fixture
+def pool3(tmp_path):
+    """Weights of voc-fcn-pool3, the smallest model at full width, that find background everywhere."""
+    net = Net(lookup("voc-fcn-pool3").build(InputData({"data": (1, 3, 32, 32)})), TEST, keep=[])
+    for blobs in net.params.values():
+        blobs[0].data[...] = np.random.default_rng(1).normal(0, 0.01, blobs[0].shape)
+    interp(net, interpolated_layers(net))
+    net.params["score_pool3"][0].data[...] = 0
+    net.params["score_pool3"][1].data[...] = np.eye(21)[0]
+    net.save(tmp_path / "pool3.caffemodel")
+    return tmp_path / "pool3.caffemodel"

@@ -19,8 +19,6 @@ from caffe_compat.spec.net_spec import layers as L
 from data_prep.labels import read_label
 from nets.catalogue import lookup
 from nets.sources import InputData
-from nets.surgery import interp
-from solvers.initial import interpolated_layers
 from solvers.measured import Measured, show_beside_published
 from solvers.metrics import Scores
 from solvers.published import SPLIT_IMAGES
@@ -242,19 +240,6 @@ def test_each_task_is_printed_and_judged(capsys):
     ]
 
 
-@pytest.fixture
-def pool3(tmp_path):
-    """Weights of voc-fcn-pool3, the smallest model at full width, that find background everywhere."""
-    net = Net(lookup("voc-fcn-pool3").build(InputData({"data": (1, 3, 32, 32)})), TEST, keep=[])
-    for blobs in net.params.values():
-        blobs[0].data[...] = np.random.default_rng(1).normal(0, 0.01, blobs[0].shape)
-    interp(net, interpolated_layers(net))
-    net.params["score_pool3"][0].data[...] = 0
-    net.params["score_pool3"][1].data[...] = np.eye(21)[0]
-    net.save(tmp_path / "pool3.caffemodel")
-    return tmp_path / "pool3.caffemodel"
-
-
 def test_predictions_at_bf16(solve, drawn_once, pool3, tmp_path):
     """The whole way from the option to the net; the weights find background whatever the precision."""
     photos = drawn_once / "pascal" / "VOC2011" / "JPEGImages"
@@ -265,6 +250,26 @@ def test_predictions_at_bf16(solve, drawn_once, pool3, tmp_path):
     written = sorted((tmp_path / "voc-fcn-pool3" / "predictions").glob("*.png"))
     assert len(written) == len(list(photos.iterdir()))
     assert not any(read_label(path).any() for path in written)
+
+
+def test_training_and_scoring_at_bf16(solve, drawn_once, pool3, tmp_path):
+    net = Net(lookup("voc-fcn-pool3").build(InputData({"data": (1, 3, 32, 32)})), TEST, weights=pool3)
+    net.params["score_pool3"][0].data[...] = np.random.default_rng(2).normal(0, 0.1, (21, 256, 1, 1))
+    net.save(tmp_path / "start.caffemodel")
+    losses, scored = [], []
+    for precision in ("fp32", "bf16"):
+        common = ("voc-fcn-pool3", "--data", drawn_once, "--precision", precision)
+        done = solve(
+            *common, "--init", tmp_path / "start.caffemodel", "--iterations", 1, "--workdir", tmp_path / precision
+        )
+        assert done.status == 0, done.err
+        first = (tmp_path / precision / "voc-fcn-pool3" / "losses.csv").read_text().splitlines()[1]
+        losses.append(float(first.split(",")[1]))
+        done = solve(*common, "--score", tmp_path / "start.caffemodel")
+        scored.append(float(re.search(r"Iteration 0 loss (\S+)", done.out)[1]))
+    for exact, other in (losses, scored):
+        assert exact != other
+        assert other == pytest.approx(exact, rel=0.02)
 
 
 def test_score_of_a_part_of_the_split_is_not_judged_and_of_the_whole_is(solve, drawn_once, pool3, monkeypatch):

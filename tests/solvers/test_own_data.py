@@ -44,6 +44,20 @@ def test_a_training_on_lmdbs_of_one_s_own(thin, own, tmp_path):
     assert deploy_net("voc-fcn32s", first.weights, classes=CLASSES, width=thin.WIDTH).blobs["score"].shape[1] == CLASSES
 
 
+def test_the_command(solve, own, pool3, tmp_path):
+    """From weights of VOC's classes, with all that the README's lines give."""
+    options = ("--data", own, "--read", "lmdb", "--classes", CLASSES, "--init", pool3, "--workdir", tmp_path)
+    done = solve("voc-fcn-pool3", *options, "--iterations", 1)
+    assert done.status == 0, done.err
+    row = (tmp_path / "voc-fcn-pool3" / "losses.csv").read_text().splitlines()[1].split(",")
+    assert float(row[2]) == pytest.approx(np.log(CLASSES), rel=1e-5)  # scores are still 0
+    weights = tmp_path / "voc-fcn-pool3" / "snapshot" / "train_iter_1.caffemodel"
+    pictures = own.parent / "mine" / "images"
+    done = solve("voc-fcn-pool3", "--infer", pictures, "--classes", CLASSES, "--init", weights, "--workdir", tmp_path)
+    assert done.status == 0, done.err
+    assert len(list((tmp_path / "voc-fcn-pool3" / "predictions").glob("*.png"))) == 8
+
+
 def test_weights_for_other_classes_start_all_but_the_scores(thin, drawn_once, own, tmp_path):
     first = thin.thin_training(drawn_once, tmp_path / "voc", 1)
     first.run(score_every=0, progress=False)
