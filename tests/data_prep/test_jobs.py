@@ -106,7 +106,7 @@ if __name__ == "__main__":
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc can be told to keep freed memory")
 def test_a_process_keeps_the_memory_of_one_sample_for_the_next(tmp_path):
-    """Taking it anew from the system costs a page fault for every 4 kB: 40,000 for these arrays, 2,048 the first time."""
+    """Taking it anew costs a page fault for every 4 kB: 40,000 for these arrays, 2,048 the first time alone."""
     (tmp_path / "script.py").write_text(FAULTS_OF_A_PAGE)
     done = subprocess.run(
         [sys.executable, tmp_path / "script.py"],
