@@ -10,12 +10,12 @@
     spend     in training, a ReLU's gradient in place of its top's (learning.py)
     repool    in training, maxima found again in place of remembered indices (learning.py)
 
-In training, winograd also computes gradients, where a NaN or an infinity spreads over its tile of 4 x 4, and the others
-rest but for diagonal.
+In training, winograd also computes gradients, and the others rest but for diagonal.
 
 ``Plan.on`` holds the names of those that are on; in nets that keep every blob, none is. Rewrites of several layers
 apply only where nobody can see what is between them: blobs that are kept, or of which an array is held, are made as
-the layers make them. All follow changes of the weights, and leave values that are not finite to the layers.
+the layers make them. All follow changes of the weights. In phase TEST they leave values that are not finite to the
+layers; in training a NaN or an infinity, there a training's end, spreads over a tile of 4 x 4.
 """
 
 from collections.abc import Callable, Sequence
