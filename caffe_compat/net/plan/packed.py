@@ -28,8 +28,12 @@ Pair = tuple[int, int]
 _rounded: WeakKeyDictionary[Blob, tuple[int, Tensor]] = WeakKeyDictionary()
 
 
-def _pack(weight: Tensor, stride: Shape, dilation: Shape, group: int, size: Shape) -> Tensor:
-    return torch.ops.mkldnn._reorder_convolution_weight(weight, [0, 0], stride, dilation, group, size)
+def _pack(layer: BaseConvolution, weight: Tensor, size: Shape) -> Tensor:
+    window = layer.window
+    room = (*size[:2], *map(max, size[2:], window.extent))  # packing knows no padding, which may make a small map fit
+    return torch.ops.mkldnn._reorder_convolution_weight(
+        weight, [0, 0], window.stride, window.dilation, layer.group, room
+    )
 
 
 def _run(x: Tensor, packed: Tensor, bias: Tensor | None, pad: Pair, layer: BaseConvolution, relu: bool) -> Tensor:
@@ -46,7 +50,7 @@ def usable() -> bool:
     x = torch.randn((1, 8, 9, 7), generator=stream).contiguous(memory_format=torch.channels_last)
     weight, bias = torch.randn((16, 8, 3, 3), generator=stream), torch.randn(16, generator=stream)
     try:
-        packed = _pack(weight, (1, 1), (1, 1), 1, x.shape)
+        packed = torch.ops.mkldnn._reorder_convolution_weight(weight, [0, 0], [1, 1], [1, 1], 1, x.shape)
         y = torch.ops.mkldnn._convolution_pointwise(x, packed, bias, [2, 1], [1, 1], [1, 1], 1, "relu", [], "")
         same = torch.equal(packed.to_dense(), weight)
     except (AttributeError, RuntimeError, TypeError):
@@ -67,19 +71,18 @@ def pack(layer: BaseConvolution, size: Shape) -> Tensor | None:
     weight, window = layer.blobs[0], layer.window
     weight.relayout(torch.channels_last)  # packing anything else takes a copy more in between
     key = ("onednn", weight.shape, window.stride, window.dilation, layer.group)
-    room = (*size[:2], *map(max, size[2:], window.extent))  # packing knows no padding, which may make a small map fit
-    return weight.packed(key, lambda w: _pack(w, window.stride, window.dilation, layer.group, room))
+    return weight.packed(key, lambda values: _pack(layer, values, size))
 
 
 def _pack_rounded(layer: BaseConvolution, size: Shape) -> Tensor:
     """A 2-D convolution's weight in bfloat16, packed if possible; made anew when its values may have changed."""
-    weight, window = layer.blobs[0], layer.window
+    weight = layer.blobs[0]
     stamp = weight.stamp()
     held = _rounded.get(weight)
     if held is None or held[0] != stamp:
         _rounded.pop(weight, None)
         values = weight.tensor().to(torch.bfloat16, memory_format=torch.channels_last)
-        held = stamp, _pack(values, window.stride, window.dilation, layer.group, size)
+        held = stamp, _pack(layer, values, size)
         _rounded[weight] = held
     return held[1]
 

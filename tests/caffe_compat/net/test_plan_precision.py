@@ -124,3 +124,15 @@ def test_what_is_asked_must_be_known_and_lean(make_net):
         make_net(TEXT, keep=KEEP, precision="half")
     with pytest.raises(NetError, match=r"'bf16' is for lean nets: name the blobs to keep with keep=\[...\]"):
         make_net(TEXT, precision="bf16")
+
+
+def test_a_kernel_that_fits_thanks_to_its_padding(make_net):
+    text = """
+    layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 1 dim: 8 dim: 5 dim: 6 } } }
+    layer { name: "conv" type: "Convolution" bottom: "data" top: "conv"
+            convolution_param { num_output: 64 kernel_size: 11 pad: 5 weight_filler { type: "xavier" } } }
+    """
+    full, low = (make_net(text, keep=["conv"], precision=precision) for precision in ("fp32", "bf16"))
+    low.params["conv"][0].write(full.params["conv"][0].tensor().clone())
+    full.blobs["data"].data[...] = low.blobs["data"].data[...] = np.random.RandomState(0).randn(1, 8, 5, 6)
+    assert_near(low.forward()["conv"], full.forward()["conv"])
