@@ -6,40 +6,21 @@ memory once more. As products over the values that each window sees (N H' W' x k
 the end of a net) weight and gradient are used in place.
 """
 
-import functools
 import math
 
 import torch
 
 from caffe_compat.device import device
 from caffe_compat.layer.vision.convolution import Convolution
+from caffe_compat.net.plan.matmul import packed, times_transpose, usable
 
-__all__ = ["bottom_gradient", "convolve", "pays", "usable", "weight_gradient"]
+__all__ = ["bottom_gradient", "convolve", "pays", "weight_gradient"]
 
 Tensor = torch.Tensor
 
 _WEIGHTS = 8_000_000  # values; below, re-ordering is cheap
 _POSITIONS = 4096  # of the tops together; above, what the windows see is large itself
 _ROWS = 256  # of a weight's gradient at a time: 26 MB for fc6
-
-
-def _product(x: Tensor, y: Tensor, bias: Tensor | None = None) -> Tensor:
-    """X times the transpose of y, by oneDNN: on AMD processors twice as fast as torch.mm."""
-    return torch.ops.mkldnn._linear_pointwise(x, y, bias, "none", [], "")
-
-
-@functools.cache
-def usable() -> bool:
-    """Whether torch has the product, also for transposed operands, and it computes what it should."""
-    stream = torch.Generator().manual_seed(0)
-    x, y = torch.randn((6, 20), generator=stream), torch.randn((20, 9), generator=stream)
-    try:
-        z = _product(x, y.T)
-        packed = _product(x, torch.ops.mkldnn._reorder_linear_weight(y.T.contiguous(), 6))
-    except (AttributeError, RuntimeError, TypeError):
-        return False
-    plain = x @ y
-    return all(bool((one - plain).abs().max() <= 1e-5 * plain.abs().max()) for one in (z, packed))
 
 
 def pays(layer: Convolution, x: Tensor) -> bool:
@@ -71,7 +52,9 @@ def convolve(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     outputs, _, kh, kw = weight.shape
     shape = (x.shape[0], outputs, x.shape[2] - kh + 1, x.shape[3] - kw + 1)
     top = torch.empty(shape, dtype=x.dtype, memory_format=torch.channels_last)  # no view: a ReLU may follow in place
-    top.permute(0, 2, 3, 1).view(-1, outputs).copy_(_product(_columns(x, weight.shape[2:]), _matrix(weight), bias))
+    top.permute(0, 2, 3, 1).view(-1, outputs).copy_(
+        times_transpose(_columns(x, weight.shape[2:]), _matrix(weight), bias)
+    )
     return top
 
 
@@ -80,7 +63,7 @@ def bottom_gradient(top_diff: Tensor, weight: Tensor) -> Tensor:
     outputs, channels, kh, kw = weight.shape
     number, _, rows, columns = top_diff.shape
     diffs = top_diff.permute(0, 2, 3, 1).reshape(-1, outputs)
-    seen = _product(diffs, _matrix(weight).T).view(number, rows, columns, kh, kw, channels)
+    seen = times_transpose(diffs, _matrix(weight).T).view(number, rows, columns, kh, kw, channels)
     if (kh, kw) == (1, 1):
         return seen.view(number, rows, columns, channels).permute(0, 3, 1, 2)
     gradient = torch.zeros((number, rows + kh - 1, columns + kw - 1, channels))  # sums of up to kh kw in float32
@@ -101,10 +84,10 @@ def weight_gradient(x: Tensor, top_diff: Tensor, into: Tensor) -> None:
     outputs = top_diff.shape[1]
     diffs = top_diff.permute(1, 0, 2, 3).reshape(outputs, -1)
     seen = _columns(x, into.shape[2:]).T.contiguous()
-    packed = torch.ops.mkldnn._reorder_linear_weight(seen, min(_ROWS, outputs))
+    factor = packed(seen, min(_ROWS, outputs))
     rows = _matrix(into)
     for first in range(0, outputs, _ROWS):
-        rows[first : first + _ROWS] = _product(diffs[first : first + _ROWS], packed)
+        rows[first : first + _ROWS] = times_transpose(diffs[first : first + _ROWS], factor)
 
 
 def _matrix(weight: Tensor) -> Tensor:

@@ -9,7 +9,6 @@ beside them.
 Source: Lavin, Gray: Fast Algorithms for Convolutional Neural Networks, 2015.
 """
 
-import functools
 from collections.abc import Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -20,8 +19,9 @@ import torch.nn.functional as F
 from caffe_compat.device import device
 from caffe_compat.layer.blob import Blob
 from caffe_compat.layer.vision.convolution import BaseConvolution
+from caffe_compat.net.plan.matmul import packed, times_transpose, usable
 
-__all__ = ["convolve", "correlate", "kernel_gradient", "learns", "pays", "transform", "usable"]
+__all__ = ["convolve", "correlate", "kernel_gradient", "learns", "pays", "transform"]
 
 Tensor = torch.Tensor
 Pair = tuple[int, int]
@@ -57,20 +57,6 @@ _SPREAD = _BACKS.T.contiguous()  # 36 x 16
 _GATHER = _KERNELS.T.float().contiguous()  # 9 x 36
 
 _weights: WeakKeyDictionary[Blob, tuple[int, list[Tensor]]] = WeakKeyDictionary()
-
-
-@functools.cache
-def usable() -> bool:
-    """Whether torch has the packed matrix product, and it computes what it should."""
-    stream = torch.Generator().manual_seed(0)
-    x, weight = torch.randn((8, 12), generator=stream), torch.randn((10, 12), generator=stream)
-    try:
-        packed = _product(x, torch.ops.mkldnn._reorder_linear_weight(weight, 8))
-        turned = _product(x.T.contiguous().T, weight.T.contiguous().T)
-    except (AttributeError, RuntimeError, TypeError):
-        return False
-    plain = x @ weight.T
-    return all(bool((y - plain).abs().max() <= 1e-5 * plain.abs().max()) for y in (packed, turned))
 
 
 def pays(layer: BaseConvolution, x: Tensor, pad: Pair) -> bool:
@@ -140,7 +126,7 @@ def correlate(x: Tensor, kernels: Sequence[Tensor], bias: Tensor | None, pad: Pa
         for first in range(0, down, step):
             count = min(step, down - first)
             seen = _seen(padded[image, 4 * first : 4 * (first + count) + 2], count, across)
-            products = torch.stack([_product(part, kernel) for part, kernel in zip(seen, kernels, strict=True)])
+            products = torch.stack([times_transpose(part, kernel) for part, kernel in zip(seen, kernels, strict=True)])
             y = _times(_BACKS, products.view(36, -1)).view(4, 4, count, across, -1)
             if bias is not None:
                 y += bias
@@ -176,7 +162,7 @@ def kernel_gradient(x: Tensor, top_diff: Tensor, pad: Pair) -> Tensor:
             tiles = diffs[image, 4 * first : 4 * (first + count)].view(count, 4, across, 4, outputs)
             spread = _times(_SPREAD, tiles.permute(1, 3, 0, 2, 4).reshape(16, -1)).view(36, count * across, outputs)
             for k, (given, part) in enumerate(zip(spread, seen, strict=True)):
-                product = _product(given.T, part.T)  # O x C
+                product = times_transpose(given.T, part.T)  # O x C
                 sums[k] = product if sums[k] is None else sums[k].add_(product)
     taps = _times(_GATHER, torch.stack(sums).view(36, -1)).view(9, outputs, channels)
     return taps.transpose(0, 1).reshape(outputs, 3, 3, channels).permute(0, 3, 1, 2)
@@ -211,12 +197,7 @@ def _seen(x: Tensor, down: int, across: int) -> Tensor:
 
 def _times(matrix: Tensor, values: Tensor) -> Tensor:
     """A small matrix times a very wide one."""
-    return _product(matrix, values.T)
-
-
-def _product(x: Tensor, kernel: Tensor) -> Tensor:
-    """X times the transpose of kernel, by oneDNN: about twice as fast as torch.mm here."""
-    return torch.ops.mkldnn._linear_pointwise(x, kernel, None, "none", [], "")
+    return times_transpose(matrix, values.T)
 
 
 def _transformed(weight: Blob, rows: int) -> list[Tensor]:
@@ -230,6 +211,6 @@ def _transformed(weight: Blob, rows: int) -> list[Tensor]:
         for part, into in zip(values.split(32), matrices.split(32, 1), strict=True):  # little memory at a time
             taps = part.reshape(-1, 9).T.double()  # 9 x (32 C)
             into.copy_(torch.mm(_KERNELS, taps).view_as(into))
-        held = stamp, [torch.ops.mkldnn._reorder_linear_weight(matrix, rows) for matrix in matrices]
+        held = stamp, [packed(matrix, rows) for matrix in matrices]
         _weights[weight] = held
     return held[1]

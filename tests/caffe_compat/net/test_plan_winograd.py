@@ -5,9 +5,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from caffe_compat.net.plan import winograd
+from caffe_compat.net.plan import matmul, winograd
 
-pytestmark = pytest.mark.skipif(not winograd.usable(), reason="this torch has no packed matrix products")
+pytestmark = pytest.mark.skipif(not matmul.usable(), reason="this torch has no packed matrix products")
 
 TEXT = """
 layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 2 dim: %(channels)d dim: 9 dim: 14 } } }
