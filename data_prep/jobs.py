@@ -1,6 +1,5 @@
 """Work on a list's samples in one or several processes, results in the list's order, faults collected."""
 
-import ctypes
 import multiprocessing
 import multiprocessing.connection
 import os
@@ -13,13 +12,13 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from caffe_compat.errors import DataError
+from caffe_compat.malloc import keep_freed_memory
 
 __all__ = ["Fault", "collect_faults", "run_ordered"]
 
 T = TypeVar("T")
 Sample = tuple[int, str]
 _AHEAD = 8
-_MEMORY_BYTES = {-3: 1 << 25, -1: 1 << 27}  # M_MMAP_THRESHOLD: its largest, M_TRIM_THRESHOLD
 
 
 @dataclass(frozen=True)
@@ -117,21 +116,7 @@ def _take(work: Callable[[str], Any]) -> None:
     global _taken
     _taken = work
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    _keep_freed_memory()
-
-
-def _keep_freed_memory() -> None:
-    """Let the C library, where it is glibc, keep what a sample's arrays took for those of the next.
-
-    It gives memory back to the system and takes it anew, page by page, for each sample otherwise: a third of the time
-    of a record.
-    """
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (AttributeError, OSError, TypeError):  # another C library
-        return
-    for option, size in _MEMORY_BYTES.items():
-        mallopt(option, size)
+    keep_freed_memory()
 
 
 def _end_with_parent() -> None:

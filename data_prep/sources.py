@@ -1,11 +1,11 @@
 """What can be downloaded: entries of the tables of public addresses, and how one is found by name."""
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from caffe_compat.errors import DataError
+from caffe_compat.spelling import did_you_mean
 
 __all__ = ["ARCHIVES", "Source", "SourceFile", "download_hint", "lookup", "with_needed"]
 
@@ -74,9 +74,7 @@ def lookup(table: Mapping[str, Source], name: str) -> Source:
         DataError: there is none; the message lists the known ones.
     """
     if name not in table:
-        near = difflib.get_close_matches(name, table, n=1)
-        hint = f" (did you mean {near[0]}?)" if near else ""
-        raise DataError(f"nothing to download is called '{name}'{hint}; known: {', '.join(table)}")
+        raise DataError(f"nothing to download is called '{name}'{did_you_mean(name, table)}; known: {', '.join(table)}")
     return table[name]
 
 

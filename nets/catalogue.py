@@ -5,13 +5,13 @@ net = model.build(InputData({"data": (1, 3, 500, 500)}))
 model.prototxts()["train.prototxt"]
 """
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
 from caffe_compat.errors import NetError
 from caffe_compat.proto.caffe_pb2 import NetParameter
+from caffe_compat.spelling import did_you_mean
 from nets import nyud, siftflow, unreleased, voc
 from nets.loss_options import LossOptions, with_options
 from nets.sources import InputData, PythonData, Source
@@ -311,7 +311,5 @@ def lookup(name: str) -> Model:
         NetError: there is none; the message lists the known ones.
     """
     if name not in MODELS:
-        near = difflib.get_close_matches(name, MODELS, n=1)
-        hint = f" (did you mean {near[0]}?)" if near else ""
-        raise NetError(f"unknown model '{name}'{hint}; known: {', '.join(MODELS)}")
+        raise NetError(f"unknown model '{name}'{did_you_mean(name, MODELS)}; known: {', '.join(MODELS)}")
     return MODELS[name]

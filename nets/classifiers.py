@@ -11,7 +11,6 @@ were trained on 227 pixels; at 224 their layers have the same sizes from pool1 o
 Source: Simonyan and Zisserman 2015, Table 1; BVLC/caffe models/bvlc_reference_caffenet, bvlc_alexnet, bvlc_googlenet.
 """
 
-import difflib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -22,6 +21,7 @@ from caffe_compat.proto.caffe_pb2 import TEST, TRAIN, LayerParameter, NetParamet
 from caffe_compat.spec.net_spec import NetSpec, Top
 from caffe_compat.spec.net_spec import layers as L
 from caffe_compat.spec.net_spec import params as P
+from caffe_compat.spelling import did_you_mean
 from nets import googlenet, trunks
 from nets.sources import Source
 from nets.trunks import LEARNED, thin
@@ -130,9 +130,7 @@ def build(name: str, source: Source, *, classes: int = ILSVRC_CLASSES, width: fl
         NetError: there is no such net; the message lists the known ones.
     """
     if name not in CLASSIFIERS:
-        near = difflib.get_close_matches(name, CLASSIFIERS, n=1)
-        hint = f" (did you mean {near[0]}?)" if near else ""
-        raise NetError(f"unknown classifier '{name}'{hint}; known: {', '.join(CLASSIFIERS)}")
+        raise NetError(f"unknown classifier '{name}'{did_you_mean(name, CLASSIFIERS)}; known: {', '.join(CLASSIFIERS)}")
     n = NetSpec()
     source.add(n, ("data", "label"))
     CLASSIFIERS[name](n, classes, width)

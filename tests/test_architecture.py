@@ -13,6 +13,7 @@ GENERATED = {"caffe_compat/proto/caffe_pb2.py"}
 # the verbs, the aliases, Classifier and Detector.
 LEVELS = {
     "errors": 0,
+    "spelling": 0,
     "device": 1,
     "glog": 1,
     "parallel": 1,

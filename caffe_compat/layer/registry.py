@@ -10,12 +10,12 @@ Your own type goes in with the decorator:
 after which any prototxt may use ``type: "Cosine"``.
 """
 
-import difflib
 from importlib import import_module
 
 from caffe_compat.errors import LayerError
 from caffe_compat.layer.contract import Layer
 from caffe_compat.proto import caffe_pb2 as pb
+from caffe_compat.spelling import did_you_mean
 
 __all__ = ["create_layer", "layer_class", "layer_type_list", "register"]
 
@@ -50,12 +50,10 @@ def layer_class(name: str, type_: str) -> type[Layer]:
     if type_ not in _classes:
         _register_caffes()
     if type_ not in _classes:
-        near = difflib.get_close_matches(type_, _classes, n=1)
-        hint = f", did you mean {near[0]}?" if near else ";"
         raise LayerError(
             name,
             type_,
-            f"unknown layer type{hint} known types: {', '.join(layer_type_list())}. "
+            f"unknown layer type{did_you_mean(type_, _classes)}; known types: {', '.join(layer_type_list())}. "
             "A type of your own: subclass caffe_compat.layer.contract.Layer and decorate it with "
             "caffe_compat.layer.registry.register, or use a Python layer (LAYERS.md shows both)",
         )

@@ -4,7 +4,6 @@
 Every failure is a ParseError that begins ``file:line:column:``, or ``file:`` where there is no line.
 """
 
-import difflib
 import logging
 import os
 import re
@@ -19,6 +18,7 @@ from caffe_compat.errors import ParseError
 from caffe_compat.proto.caffe_pb2 import DESCRIPTOR, NetParameter, SolverParameter
 from caffe_compat.proto.upgrade import UpgradeReport, upgrade_net, upgrade_solver
 from caffe_compat.proto.whole_file import replacing
+from caffe_compat.spelling import did_you_mean
 
 __all__ = ["parse", "read_net", "read_solver", "read_text", "to_text", "write_text"]
 
@@ -61,17 +61,14 @@ def _explain(found: str) -> str:
     """The parser's message without its position, with the known names where one was unknown."""
     if unknown := _UNKNOWN_FIELD.search(found):
         descriptor = DESCRIPTOR.message_types_by_name[unknown[1].removeprefix(f"{DESCRIPTOR.package}.")]
-        kind = f"field '{unknown[2]}' in {descriptor.name}"
-        return f"unknown {kind}; {_nearest(unknown[2], [field.name for field in descriptor.fields])}"
+        known = sorted(field.name for field in descriptor.fields)
+        hint = did_you_mean(unknown[2], known) or f"; known: {', '.join(known)}"
+        return f"unknown field '{unknown[2]}' in {descriptor.name}{hint}"
     if unknown := _UNKNOWN_VALUE.search(found):
         name = unknown[1].removeprefix(f"{DESCRIPTOR.package}.")
-        return f"unknown value {unknown[2]} for {name}; known: {', '.join(_enum_names(name))}"
+        known = _enum_names(name)
+        return f"unknown value {unknown[2]} for {name}{did_you_mean(unknown[2], known)}; known: {', '.join(known)}"
     return _POSITION.sub("", found)
-
-
-def _nearest(name: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(name, known)
-    return f"did you mean {' or '.join(close)}?" if close else f"known: {', '.join(sorted(known))}"
 
 
 def _enum_names(name: str) -> list[str]:

@@ -1,15 +1,14 @@
 """Plain Python values into the fields of Caffe's messages, with errors that name the field and the ones there are."""
 
-import difflib
-from collections.abc import Sequence
 from typing import Any
 
 from google.protobuf.message import Message
 
 from caffe_compat.errors import NetError
 from caffe_compat.proto import caffe_pb2
+from caffe_compat.spelling import did_you_mean
 
-__all__ = ["FieldValueError", "UnknownFieldError", "assign_layer_field", "assign_proto", "nearest", "param_name_dict"]
+__all__ = ["FieldValueError", "UnknownFieldError", "assign_layer_field", "assign_proto", "param_name_dict"]
 
 
 class UnknownFieldError(NetError, AttributeError):
@@ -30,12 +29,6 @@ def param_name_dict() -> dict[str, str]:
 
 
 _param_names = param_name_dict()
-
-
-def nearest(name: str, known: Sequence[str]) -> str:
-    """`` (did you mean 'kernel_size'?)``, or nothing where no known name is near."""
-    near = difflib.get_close_matches(name, known, n=1)
-    return f" (did you mean '{near[0]}'?)" if near else ""
 
 
 def assign_proto(proto: Message, name: str, val: Any) -> None:
@@ -80,7 +73,7 @@ def _assign(proto: Message, name: str, val: Any, path: str) -> None:
     if name not in proto.DESCRIPTOR.fields_by_name:
         known = _field_names(proto)
         raise UnknownFieldError(
-            f"no field '{path}'{nearest(name, known)}; {proto.DESCRIPTOR.name} knows {', '.join(known)}"
+            f"no field '{path}'{did_you_mean(name, known)}; {proto.DESCRIPTOR.name} knows {', '.join(known)}"
         )
     present = getattr(proto, name)
     repeated = hasattr(present, "extend")
@@ -118,11 +111,11 @@ def _unknown_keyword(key: str, own: str, own_message: Message | None, layer: Mes
     of_layer = _field_names(layer)
     if own_message is None:
         return (
-            f"no field '{key}' in the layer{nearest(key, of_layer)}, and this type has no message of its own: "
+            f"no field '{key}' in the layer{did_you_mean(key, of_layer)}, and this type has no message of its own: "
             f"put it into a dict, such as convolution_param=dict(...); the layer knows {', '.join(of_layer)}"
         )
     of_own = _field_names(own_message)
     return (
-        f"no field '{key}' in {own} or the layer{nearest(key, of_own + of_layer)}; "
+        f"no field '{key}' in {own} or the layer{did_you_mean(key, of_own + of_layer)}; "
         f"{own} knows {', '.join(of_own)}; the layer knows {', '.join(of_layer)}"
     )

@@ -30,9 +30,9 @@ from caffe_compat.spec.fields import (
     UnknownFieldError,
     assign_layer_field,
     assign_proto,
-    nearest,
     param_name_dict,
 )
+from caffe_compat.spelling import did_you_mean
 
 __all__ = [
     "FieldValueError",
@@ -169,7 +169,7 @@ class NetSpec:
     def __getattr__(self, name: str) -> Any:
         tops = self.__dict__.get("tops", {})
         if name not in tops:
-            raise UnknownTopError(f"the net spec has no top '{name}'{nearest(name, list(tops))}; assign it first")
+            raise UnknownTopError(f"the net spec has no top '{name}'{did_you_mean(name, tops)}; assign it first")
         return tops[name]
 
     def __delattr__(self, name: str) -> None:

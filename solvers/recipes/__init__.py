@@ -1,9 +1,9 @@
 """The recipes, one file each; ``RECIPES`` is the table of their names in the order of the paper."""
 
-import difflib
 from importlib import import_module
 
 from caffe_compat.errors import SolverError
+from caffe_compat.spelling import did_you_mean
 from solvers.metrics import four_figures
 from solvers.published import SOURCES, Row
 from solvers.recipe import Recipe
@@ -43,9 +43,7 @@ RECIPES = (
 
 def _module(name: str) -> str:
     if name not in RECIPES:
-        near = difflib.get_close_matches(name, RECIPES, n=1)
-        hint = f" (did you mean {near[0]}?)" if near else ""
-        raise SolverError(f"unknown model '{name}'{hint}; known: {', '.join(RECIPES)}")
+        raise SolverError(f"unknown model '{name}'{did_you_mean(name, RECIPES)}; known: {', '.join(RECIPES)}")
     return f"solvers.recipes.{name.replace('-', '_')}"
 
 

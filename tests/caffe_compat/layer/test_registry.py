@@ -78,7 +78,7 @@ def test_a_type_is_registered_once(cosine):
 
 def test_unknown_types_name_the_known_and_the_way_in():
     with pytest.raises(
-        LayerError, match=r"layer 'c' \(Convolve\): unknown layer type, did you mean Convolution\?"
+        LayerError, match=r"layer 'c' \(Convolve\): unknown layer type \(did you mean Convolution\?\); known types: "
     ) as e:
         layer_class("c", "Convolve")
     for type_ in layer_type_list():

@@ -9,7 +9,9 @@ DATA = 'layer { name: "data" type: "Input" top: "data" input_param { shape { dim
 
 
 def test_unknown_layer_type_names_the_nearest_the_known_and_a_way_in(make_net):
-    with pytest.raises(LayerError, match=r"layer 'c' \(Convolutoin\): unknown layer type, did you mean Convolution\?"):
+    with pytest.raises(
+        LayerError, match=r"layer 'c' \(Convolutoin\): unknown layer type \(did you mean Convolution\?\)"
+    ):
         make_net(DATA + 'layer { name: "c" type: "Convolutoin" bottom: "data" top: "c" }')
     with pytest.raises(
         LayerError, match=r"unknown layer type; known types: .*Convolution, .*registry.register, or use"
@@ -20,7 +22,9 @@ def test_unknown_layer_type_names_the_nearest_the_known_and_a_way_in(make_net):
 def test_unknown_field_names_file_line_and_the_nearest(tmp_path):
     path = tmp_path / "net.prototxt"
     path.write_text('name: "n"\nlayer { name: "c"\n  convolution_param { kernal_size: 3 } }\n')
-    with pytest.raises(ParseError, match=r"net.prototxt:3:\d+: unknown field 'kernal_size' .*did you mean kernel_size"):
+    with pytest.raises(
+        ParseError, match=r"net.prototxt:3:\d+: unknown field 'kernal_size' .*\(did you mean kernel_size\?\)"
+    ):
         Net(path, 1)
 
 

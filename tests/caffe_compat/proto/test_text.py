@@ -45,8 +45,14 @@ def test_text_round_trip():
     ("source", "message"),
     [
         ("layer {\n  kernel: 3\n}", r"n.prototxt:2:3: unknown field 'kernel' in LayerParameter; known: accuracy_param"),
-        ("layer {\n  botom: 'a'\n}", r"n.prototxt:2:3: unknown field 'botom' in LayerParameter; did you mean bottom"),
-        ("\nlayer { phase: TOAST }", r"n.prototxt:2:16: unknown value TOAST for Phase; known: TRAIN, TEST"),
+        (
+            "layer {\n  botom: 'a'\n}",
+            r"n.prototxt:2:3: unknown field 'botom' in LayerParameter \(did you mean bottom\?\)",
+        ),
+        (
+            "\nlayer { phase: TOAST }",
+            r"n.prototxt:2:16: unknown value TOAST for Phase \(did you mean TEST\?\); known: TRAIN, TEST",
+        ),
         ("layer { phase: 7 }", r"n.prototxt:1:16: unknown value 7 for Phase; known: TRAIN, TEST"),
         (
             "layer { pooling_param { pool: MEAN } }",

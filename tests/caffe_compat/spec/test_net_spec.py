@@ -211,15 +211,15 @@ def test_constants():
         (
             dict(kernal_size=3),
             r"layer 'y' \(Convolution\): no field 'kernal_size' in convolution_param or the layer "
-            r"\(did you mean 'kernel_size'\?\); convolution_param knows num_output, .*; the layer knows name, type",
+            r"\(did you mean kernel_size\?\); convolution_param knows num_output, .*; the layer knows name, type",
         ),
         (
             dict(weight_filler=dict(stdd=1)),
-            r"layer 'y' \(Convolution\): no field 'convolution_param.weight_filler.stdd' \(did you mean 'std'\?\); "
+            r"layer 'y' \(Convolution\): no field 'convolution_param.weight_filler.stdd' \(did you mean std\?\); "
             "FillerParameter knows type, value, min, max, mean, std",
         ),
         (dict(param=[dict(lr=1)]), r"layer 'y' \(Convolution\): no field 'param.lr'.*ParamSpec knows name, share_mode"),
-        (dict(pool_param=dict(a=1)), r"layer 'y' \(Convolution\): no field 'pool_param'.*did you mean 'pooling_param'"),
+        (dict(pool_param=dict(a=1)), r"layer 'y' \(Convolution\): no field 'pool_param'.*did you mean pooling_param\?"),
     ],
 )
 def test_an_unknown_field_names_layer_and_field_and_the_known_ones(keywords, message):
@@ -273,7 +273,7 @@ def test_what_is_assigned_must_be_one_top():
 def test_an_unknown_top_names_the_nearest():
     n = NetSpec()
     n.conv1_1 = L.Input()
-    with pytest.raises(UnknownTopError, match=r"^the net spec has no top 'conv11' \(did you mean 'conv1_1'\?\)"):
+    with pytest.raises(UnknownTopError, match=r"^the net spec has no top 'conv11' \(did you mean conv1_1\?\)"):
         _ = n.conv11
     with pytest.raises(UnknownTopError, match="no top 'x'; assign it first"):
         del n["x"]
