@@ -1,4 +1,4 @@
-"""The flags that train, test, time and device_query share, and what they choose: the device, the state of the net.
+"""The flags that train, test, time and device_query share, and what they choose: device, net state, precision.
 
 Source: BVLC/caffe tools/caffe.cpp (get_gpus, get_stages_from_flags).
 """
@@ -12,9 +12,10 @@ import torch
 from caffe_compat import glog
 from caffe_compat.device import set_device, set_mode_cpu, set_mode_gpu
 from caffe_compat.errors import DeviceError
+from caffe_compat.net.plan.precision import PRECISIONS
 from caffe_compat.tools.flags import flag
 
-__all__ = ["chosen_gpus", "stages_of", "state_flags", "use_one_device"]
+__all__ = ["chosen_gpus", "precision_flag", "stages_of", "state_flags", "use_one_device"]
 
 
 def state_flags(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -26,6 +27,12 @@ def state_flags(command: Callable[..., Any]) -> Callable[..., Any]:
     ):
         command = decorate(command)
     return command
+
+
+def precision_flag(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The flag -precision, which Caffe does not have."""
+    help_ = "Of large convolutions: fp32, or bf16, which is faster where the device computes in it."
+    return flag("precision", help_, "fp32", click.Choice(PRECISIONS))(command)
 
 
 def stages_of(stage: str) -> list[str]:

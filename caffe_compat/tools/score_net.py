@@ -11,9 +11,8 @@ import numpy as np
 from caffe_compat import glog
 from caffe_compat.net.build_log import logging_builds
 from caffe_compat.net.net import Net
-from caffe_compat.net.plan.precision import PRECISIONS
 from caffe_compat.proto.caffe_pb2 import TEST
-from caffe_compat.tools.device_flags import chosen_gpus, stages_of, state_flags, use_one_device
+from caffe_compat.tools.device_flags import chosen_gpus, precision_flag, stages_of, state_flags, use_one_device
 from caffe_compat.tools.flags import FlagCommand, flag
 
 __all__ = ["test"]
@@ -23,7 +22,7 @@ __all__ = ["test"]
 @flag("model", "The net's prototxt; needed.")
 @flag("weights", "The caffemodel; needed.")
 @flag("iterations", "Batches to run.", 50, click.IntRange(min=1))
-@flag("precision", "Of large convolutions: fp32 or bf16.", "fp32", click.Choice(PRECISIONS))
+@precision_flag
 @state_flags
 def test(model: str, weights: str, iterations: int, precision: str, gpu: str, level: int, stage: str) -> None:
     """Run a net in phase TEST on batches of its own data, and log each output and the means, as caffe test does."""

@@ -13,9 +13,9 @@ import click
 from caffe_compat import glog
 from caffe_compat.net.build_log import logging_builds
 from caffe_compat.net.net import Net
-from caffe_compat.proto.caffe_pb2 import Phase
+from caffe_compat.proto.caffe_pb2 import TEST, Phase
 from caffe_compat.timer import Timer
-from caffe_compat.tools.device_flags import chosen_gpus, stages_of, state_flags, use_one_device
+from caffe_compat.tools.device_flags import chosen_gpus, precision_flag, stages_of, state_flags, use_one_device
 from caffe_compat.tools.flags import FlagCommand, flag
 
 __all__ = ["time"]
@@ -26,14 +26,17 @@ __all__ = ["time"]
 @flag("weights", "A caffemodel to load first; Caffe's own tool times random weights.")
 @flag("iterations", "Forward and backward passes to time.", 50, click.IntRange(min=1))
 @flag("phase", "TRAIN or TEST.", "TRAIN", click.Choice(Phase.keys()))
+@precision_flag
 @state_flags
-def time(model: str, weights: str, iterations: int, phase: str, gpu: str, level: int, stage: str) -> None:
+def time(
+    model: str, weights: str, iterations: int, phase: str, precision: str, gpu: str, level: int, stage: str
+) -> None:
     """Time each layer of a net, forward and backward, in milliseconds, as caffe time does."""
     if not model:
         raise click.UsageError("-model is missing: need a net to time")
     use_one_device(chosen_gpus(gpu), "caffe.cpp:343")
     with logging_builds():
-        net = Net(model, phase=Phase.Value(phase), level=level, stages=stages_of(stage))
+        net = _build(model, Phase.Value(phase), level, stages_of(stage), precision)
     if weights:
         net.copy_from(weights)
     glog.info("caffe.cpp:351", "Performing Forward")
@@ -56,6 +59,16 @@ def time(model: str, weights: str, iterations: int, phase: str, gpu: str, level:
     glog.info("caffe.cpp:414", f"Total Time: {total.ms:g} ms.")
     glog.info("caffe.cpp:415", "*** Benchmark ends ***")
     net.close()
+
+
+def _build(model: str, phase: int, level: int, stages: list[str], precision: str) -> Net:
+    """Caffe's net, which keeps every blob; for bf16 a lean one, which in phase TEST keeps what backward begins from."""
+    if precision == "fp32":
+        return Net(model, phase=phase, level=level, stages=stages)
+    net = Net(model, phase=phase, level=level, stages=stages, keep=[], precision=precision)
+    if phase == TEST:
+        net.keep_also(list(net.blobs))
+    return net
 
 
 def _time_layers(net: Net, iterations: int) -> tuple[list[float], list[float]]:

@@ -15,11 +15,10 @@ from caffe_compat import glog
 from caffe_compat.device import set_device, set_mode_cpu, set_mode_gpu
 from caffe_compat.errors import DeviceError
 from caffe_compat.net.build_log import logging_builds
-from caffe_compat.net.plan.precision import PRECISIONS
 from caffe_compat.proto.caffe_pb2 import SolverParameter
 from caffe_compat.proto.text import read_solver
 from caffe_compat.solver import get_solver
-from caffe_compat.tools.device_flags import chosen_gpus, stages_of, state_flags
+from caffe_compat.tools.device_flags import chosen_gpus, precision_flag, stages_of, state_flags
 from caffe_compat.tools.flags import FlagCommand, flag
 
 __all__ = ["train"]
@@ -30,7 +29,7 @@ __all__ = ["train"]
 @flag("snapshot", "A .solverstate to resume from.")
 @flag("weights", "Caffemodels to begin with, separated by commas; not together with -snapshot.")
 @state_flags
-@flag("precision", "Of large convolutions: fp32 or bf16.", "fp32", click.Choice(PRECISIONS))
+@precision_flag
 @flag("sigint_effect", "What Ctrl-C does: stop, snapshot or none.", "stop")
 @flag("sighup_effect", "What SIGHUP does: snapshot, stop or none.", "snapshot")
 def train(

@@ -138,6 +138,26 @@ def test_bf16_is_near_and_not_the_same(verb, logs):
         assert losses[1] == pytest.approx(losses[0], rel=0.02)
 
 
+@pytest.mark.parametrize("phase", ["TRAIN", "TEST"])
+def test_time_at_bf16_times_the_same_layers(verb, logs, phase):
+    """The loss that it begins with tells that it computes in bfloat16."""
+    (logs / "net.prototxt").write_text((logs / "net.prototxt").read_text().replace("num_output: 24", "num_output: 64"))
+    settings = (logs / "solver.prototxt").read_text()
+    (logs / "short.prototxt").write_text(settings.replace("max_iter: 60", "max_iter: 3"))
+    assert verb("train", "-solver=short.prototxt").code == 0
+    losses, layers = [], []
+    for precision in ("fp32", "bf16"):
+        flags = f"-iterations=2 -phase={phase} -weights=snap/lenet_iter_3.caffemodel -precision={precision}"
+        done = verb("time", "-model=net.prototxt", *flags.split())
+        assert done.code == 0, done.err
+        losses.append(float(re.search(r"Initial loss: (\S+)", done.log)[1]))
+        layers.append([name for name, _ in re.findall(r"\] *(\S+\t\w+): (\S+) ms", done.log)])
+    assert losses[0] != losses[1]
+    assert losses[1] == pytest.approx(losses[0], rel=0.02)
+    assert layers[0] == layers[1]
+    assert "conv1\tbackward" in layers[0]
+
+
 def test_builds_are_logged_by_the_tools_alone(verb, logs):
     assert "Top shape" not in verb("compare", "--help").log
     from caffe_compat import TEST, Net
@@ -189,6 +209,7 @@ def test_ctrl_c_snapshots_and_stops(logs):
         ("test -model=m.prototxt -weights=w -iterations=0", 2, "0 is not in the range"),
         ("test -model=n.prototxt -weights=missing", 1, "missing: no such file"),
         ("time", 2, "-model is missing"),
+        ("time -model=m -precision=half", 2, "'half' is not one of 'fp32', 'bf16'"),
         ("time -model=m -phase=train", 2, "'train' is not one of 'TRAIN', 'TEST'"),
     ],
 )
