@@ -27,7 +27,7 @@ class Contents:
     Attributes:
         holds: ``image`` (BGR), ``hha`` (disparity, height, angle), ``depth`` (in-painted, millimetres), ``raw depth``
             (likewise, 0 where missing) or ``label``.
-        classes: of labels: how many, from 0.
+        classes: of labels: how many, from 0; None where that is not known, so that values are not held to it.
         void: of labels: the value besides, or None.
     """
 
@@ -48,6 +48,8 @@ class Contents:
         """
         if values.get("holds") not in CHANNELS:
             raise DataError(f"holds {values.get('holds')!r}; wanted one of {', '.join(CHANNELS)}")
+        if values["holds"] == "label" and not isinstance(values.get("classes"), int):
+            raise DataError(f"holds labels of {values.get('classes')!r} classes; wanted their number")
         return cls(values["holds"], values.get("classes"), values.get("void"))
 
 
@@ -64,14 +66,21 @@ def check_values(contents: Contents, values: np.ndarray, name: str) -> None:
     """
     wanted = CHANNELS[contents.holds]
     if values.shape[0] != wanted:
-        raise DataError(f"{contents.holds} '{name}' has {values.shape[0]} channels; wanted {wanted}")
+        raise DataError(
+            f"{contents.holds} '{name}' has {values.shape[0]} channels; wanted {wanted}; "
+            "check that databases are not exchanged"
+        )
     if contents.holds == "label":
         label = values[0].astype(np.uint8)
         if (label != values[0]).any():
-            raise DataError(f"label '{name}' holds values that are not whole numbers from 0 to 255")
-        check_label(label, name, contents.classes or 0, contents.void)
+            raise DataError(f"label '{name}' holds values that are not whole numbers from 0 to 255; build it again")
+        if contents.classes is not None:
+            check_label(label, name, contents.classes, contents.void)
     if contents.holds == "depth" and not (values > 0).all():
-        raise DataError(f"depth '{name}' is 0 at {np.count_nonzero(~(values > 0))} pixels; wanted in-painted depth")
+        raise DataError(
+            f"depth '{name}' is 0 at {np.count_nonzero(~(values > 0))} pixels, and nets read its logarithm; "
+            "wanted in-painted depth, not raw depth"
+        )
 
 
 def measure(contents: Contents, values: np.ndarray) -> dict[str, Any]:
@@ -116,19 +125,19 @@ def check_sizes(sizes: Mapping[str, Sequence[int]]) -> None:
     """Hold the sizes of what belongs to one sample against each other.
 
     Args:
-        sizes: height and width by file, or by database and key.
+        sizes: shapes, height and width first, by what is shown of them in the message: ``label 'PATH'``.
 
     Raises:
-        DataError: naming two that differ.
+        DataError: naming the first and one that differs from it.
     """
     first, *others = sizes
-    height, width = sizes[first]
+    height, width = sizes[first][:2]
     for name in others:
-        other_height, other_width = sizes[name]
+        other_height, other_width = sizes[name][:2]
         if (other_height, other_width) != (height, width):
             raise DataError(
-                f"'{name}' is {other_width} x {other_height} pixels (width x height) but '{first}' is "
-                f"{width} x {height}; they must be equal"
+                f"{name} is {other_width} x {other_height} pixels (width x height) but {first} is "
+                f"{width} x {height}; they must be equal: replace the one that is wrong"
             )
 
 

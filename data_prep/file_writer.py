@@ -75,7 +75,7 @@ def sample_facts(contents: Mapping[str, Contents], paths: Mapping[str, Path]) ->
         DataError: a file is missing, damaged, of other values or of another size than the others.
     """
     facts = {kind: _file_facts(held, paths[kind]) for kind, held in contents.items()}
-    check_sizes({str(paths[kind]): one["shape"][1:] for kind, one in facts.items()})
+    check_sizes({f"{contents[kind].holds} '{paths[kind]}'": one["shape"][1:] for kind, one in facts.items()})
     return facts
 
 

@@ -5,7 +5,6 @@ which neither the loss nor the scores count.
 """
 
 import io
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +16,6 @@ __all__ = [
     "VOC_CLASSES",
     "VOID",
     "check_label",
-    "check_label_size",
     "decode_label",
     "encode_label",
     "label_from_colours",
@@ -193,25 +191,6 @@ def _check_values(label: np.ndarray, outside: np.ndarray, name: str, allowed: st
         f"so are {np.count_nonzero(outside)} of its {outside.size} pixels in all; "
         "correct the label or the number of classes"
     )
-
-
-def check_label_size(label: Sequence[int], image: Sequence[int], label_name: str, image_name: str) -> None:
-    """Hold a label's height and width against its image's.
-
-    Args:
-        label: shape of the label, H x W.
-        image: shape of the image, H x W first.
-        label_name: path or key, for messages.
-        image_name: path or key, for messages.
-
-    Raises:
-        DataError: naming both.
-    """
-    if tuple(label[:2]) != tuple(image[:2]):
-        raise DataError(
-            f"label '{label_name}' is {label[1]} x {label[0]} pixels (width x height) but its image '{image_name}' is "
-            f"{image[1]} x {image[0]}; they must be equal: replace the one that is wrong"
-        )
 
 
 def pixel_counts(label: np.ndarray) -> dict[int, int]:

@@ -22,9 +22,9 @@ import numpy as np
 
 from caffe_compat.errors import LayerError
 from caffe_compat.layer.blob import Blob
-from data_prep.labels import VOC_CLASSES, VOID, check_label, check_label_size
+from data_prep.keyed_databases import PairedLMDB
+from data_prep.labels import VOC_CLASSES
 from data_prep.param_str import mean_bgr, parse_params
-from data_prep.records import PairedLMDB
 from data_prep.sample_layer import SampleLayer, draws_at_random
 from data_prep.sbd import SBDFolder
 from data_prep.seg_folder import SegFolder
@@ -164,13 +164,9 @@ class LMDBSegDataLayer(SegDataLayer):
     def open(self, params: dict[str, Any]) -> list[str]:
         """The ids that the keys bear."""
         keys = Path(params["keys"]) if "keys" in params else None
-        self.records = PairedLMDB(params["image_lmdb"], params["label_lmdb"], keys)
+        self.records = PairedLMDB(params["image_lmdb"], params["label_lmdb"], keys, self.classes)
         return self.records.ids
 
     def load_sample(self, image_id: str) -> tuple[np.ndarray, ...]:
         """Both records, decoded and checked."""
-        image, label = self.records.read_image(image_id), self.records.read_label(image_id)
-        label_name = self.records.name("label", image_id)
-        check_label_size(label.shape, image.shape, label_name, self.records.name("image", image_id))
-        check_label(label, label_name, self.classes, VOID)
-        return image, label
+        return self.records.read_pair(image_id)

@@ -63,4 +63,4 @@ class SIFTFlowLMDBSegDataLayer(SIFTFlowSegDataLayer):
 
     def load_sample(self, image_id: str) -> tuple[np.ndarray, ...]:
         """The three records, decoded and checked."""
-        return self.records.read_sample(image_id)
+        return self.records.read_triple(image_id)

@@ -22,6 +22,7 @@ from typing import ClassVar
 import numpy as np
 
 from caffe_compat.errors import DataError
+from data_prep.contents import Contents, check_values
 from data_prep.images import decode_image
 from data_prep.label_mat import decode_label_mat
 from data_prep.lists import read_list
@@ -135,11 +136,7 @@ def decode_painted_depth(data: bytes, name: str) -> np.ndarray:
         DataError: as ``decode_depth``, or a pixel is 0.
     """
     depth = decode_depth(data, name)
-    if not depth.all():
-        raise DataError(
-            f"depth '{name}' is 0 at {np.count_nonzero(depth == 0)} pixels, and nets read its logarithm; "
-            "wanted in-painted depth, not raw depth"
-        )
+    check_values(Contents("depth"), depth[np.newaxis], name)
     return depth
 
 

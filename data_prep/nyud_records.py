@@ -7,7 +7,7 @@ hha_lmdb     3 x H x W bytes (or a PNG that Caffe decodes to them): disparity, h
 label_lmdb   1 x H x W bytes (or a grey PNG): classes 0 to 39, 255 = none
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -15,15 +15,13 @@ from typing import Any, ClassVar
 import numpy as np
 
 from caffe_compat.errors import DataError
-from caffe_compat.layer.data.lmdb_source import LMDBReader
-from caffe_compat.proto import caffe_pb2 as pb
-from caffe_compat.proto.datum import datum_to_array, parse_datum
 from data_prep.contents import Contents, check_sizes, sources_digest
 from data_prep.images import decode_image, is_plain_png
-from data_prep.labels import VOID, check_label, check_label_size, decode_label, encode_label
+from data_prep.keyed_databases import KeyedDatabases
+from data_prep.labels import VOID, check_label, encode_label
 from data_prep.nyud import NYUDFolder, decode_painted_depth
 from data_prep.nyud_mat import CLASSES
-from data_prep.png_files import decode_depth, encode_png
+from data_prep.png_files import encode_png
 from data_prep.records import Record, encoded_datum, raw_datum
 
 __all__ = ["DATABASES", "DEPTH_FORMS", "HHA_FORMS", "NYUD_IMAGE_FORMS", "NYUDLoader", "NYUDRecords"]
@@ -59,8 +57,7 @@ class NYUDLoader:
     @property
     def contents(self) -> dict[str, Contents]:
         """What each database holds."""
-        labels = Contents("label", self.folder.classes, self.folder.void)
-        return dict(zip(DATABASES, (*(Contents(kind) for kind in ("image", "depth", "hha")), labels), strict=True))
+        return _contents(self.folder.classes, self.folder.void)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -114,8 +111,9 @@ class NYUDLoader:
         depth = decode_painted_depth(depth_bytes, paths[1])
         label_name = str(self.folder.label_path(image_id))
         label = self.folder.decode_label(label_bytes, label_name)
-        check_label_size(label.shape, image.shape, label_name, paths[0])
-        check_sizes({paths[0]: image.shape[:2], paths[1]: depth.shape, paths[2]: hha.shape[:2]})
+        shapes = zip(("image", "depth", "HHA"), paths, (image.shape, depth.shape, hha.shape), strict=True)
+        sizes = {f"{kind} '{path}'": shape for kind, path, shape in shapes}
+        check_sizes({**sizes, f"label '{label_name}'": label.shape})
         check_label(label, label_name, self.folder.classes, self.folder.void)
         arrays = {
             "image_lmdb": _planes(image)[::-1],
@@ -140,69 +138,38 @@ def _planes(image: np.ndarray) -> np.ndarray:
     return image.transpose(2, 0, 1)  # H x W x 3 -> 3 x H x W
 
 
-class NYUDRecords:
+class NYUDRecords(KeyedDatabases):
     """The databases of a list, read by id.
 
     Args:
         folder: that holds image_lmdb, depth_lmdb, hha_lmdb and label_lmdb.
         kinds: which of them to open: image, depth, hha, label.
 
-    Attributes:
-        ids: the samples in key order, which is the list's.
-
     Raises:
-        DataError: a database is missing, damaged or empty, or their keys differ.
+        DataError: as KeyedDatabases.
     """
 
-    def __init__(self, folder: Path, kinds: list[str]) -> None:
-        self._readers = {kind: LMDBReader(folder / f"{kind}_lmdb") for kind in kinds}
-        keys = {kind: list(reader.keys()) for kind, reader in self._readers.items()}
-        first = kinds[0]
-        if not keys[first]:
-            raise DataError(f"'{folder / first}_lmdb' holds no records; build it with python -m data_prep nyud")
-        for kind in kinds:
-            if keys[kind] != keys[first]:
-                raise DataError(
-                    f"'{folder}': {kind}_lmdb ({len(keys[kind])} records) and {first}_lmdb ({len(keys[first])}) are "
-                    "not keyed alike; give databases that were built together"
-                )
-        self.ids = [key.decode("utf-8", "surrogateescape").partition("_")[2] for key in keys[first]]
-        self._keys = dict(zip(self.ids, keys[first], strict=True))
+    def __init__(self, folder: Path, kinds: Sequence[str]) -> None:
+        contents = _contents(CLASSES, VOID)
+        super().__init__({kind: (folder / f"{kind}_lmdb", contents[f"{kind}_lmdb"]) for kind in kinds})
 
     def read_image(self, image_id: str) -> np.ndarray:
         """Colour: H x W x 3 uint8, RGB."""
-        return self._values("image", image_id, 3)[::-1].transpose(1, 2, 0)  # BGR x H x W -> H x W x RGB
+        return self.read("image", image_id)[::-1].transpose(1, 2, 0)  # BGR x H x W -> H x W x RGB
 
     def read_hha(self, image_id: str) -> np.ndarray:
         """HHA: H x W x 3 uint8, disparity, height, angle."""
-        return self._values("hha", image_id, 3).transpose(1, 2, 0)
+        return self.read("hha", image_id).transpose(1, 2, 0)
 
     def read_depth_mm(self, image_id: str) -> np.ndarray:
         """In-painted depth: H x W, millimetres."""
-        datum, name = self._datum("depth", image_id)
-        if datum.encoded:
-            return decode_depth(datum.data, name)
-        return self._values("depth", image_id, 1)[0]
+        return self.read("depth", image_id)[0]
 
     def read_label(self, image_id: str) -> np.ndarray:
         """Classes: H x W uint8, 0 to 39, 255 = none."""
-        datum, name = self._datum("label", image_id)
-        label = decode_label(datum.data, name) if datum.encoded else self._values("label", image_id, 1)[0]
-        label = label.astype(np.uint8)
-        check_label(label, name, CLASSES, VOID)
-        return label
+        return self.read("label", image_id)[0]
 
-    def _values(self, kind: str, image_id: str, channels: int) -> np.ndarray:
-        datum, name = self._datum(kind, image_id)
-        values = datum_to_array(datum, source=name)
-        if values.shape[0] != channels:
-            raise DataError(f"{name} has {values.shape[0]} channels; wanted {channels}; build the databases again")
-        return values
 
-    def _datum(self, kind: str, image_id: str) -> tuple[pb.Datum, str]:
-        key, reader = self._keys[image_id], self._readers[kind]
-        name = f"{kind} '{reader.path}, key {key.decode('utf-8', 'backslashreplace')}'"
-        content = reader.get(key)
-        if content is None:
-            raise DataError(f"{name} is not there any more; the database was changed: open it again")
-        return parse_datum(content, name), name
+def _contents(classes: int, void: int | None) -> dict[str, Contents]:
+    labels = Contents("label", classes, void)
+    return dict(zip(DATABASES, (*(Contents(kind) for kind in ("image", "depth", "hha")), labels), strict=True))

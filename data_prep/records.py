@@ -1,20 +1,15 @@
-"""Image and label records of Caffe Datums: written from checked pairs, read back from LMDBs keyed alike."""
+"""Image and label records of Caffe Datums, made from checked pairs."""
 
-import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
-from caffe_compat.errors import DataError
-from caffe_compat.layer.data.lmdb_source import LMDBReader
 from caffe_compat.proto import caffe_pb2 as pb
-from caffe_compat.proto.datum import array_to_datum, datum_to_array, parse_datum
+from caffe_compat.proto.datum import array_to_datum
 from data_prep.contents import Contents, measure, measure_bytes, sources_digest
 from data_prep.images import is_plain_jpeg, is_plain_png
-from data_prep.labels import decode_label, encode_label
-from data_prep.lists import read_list
+from data_prep.labels import encode_label
 from data_prep.png_files import encode_png
 from data_prep.seg_folder import Pair, SegFolder
 
@@ -22,7 +17,6 @@ __all__ = [
     "IMAGE_FORMS",
     "LABEL_FORMS",
     "PairLoader",
-    "PairedLMDB",
     "Record",
     "encoded_datum",
     "raw_datum",
@@ -31,7 +25,6 @@ __all__ = [
 
 IMAGE_FORMS = ("jpeg", "png", "raw")
 LABEL_FORMS = ("raw", "png")
-_KEY = re.compile(r"\d{8}_(.+)", re.DOTALL)
 
 
 def record_key(position: int, image_id: str) -> bytes:
@@ -167,116 +160,3 @@ def raw_datum(values: np.ndarray) -> pb.Datum:
     datum = array_to_datum(np.ascontiguousarray(values), 0)
     datum.encoded = False  # said as convert_imageset says it
     return datum
-
-
-class PairedLMDB:
-    """An image and a label LMDB with the same keys, read by id.
-
-    Args:
-        image_lmdb: folder of the image database.
-        label_lmdb: folder of the label database.
-        keys: list file that chooses records and their order by key or by id; None takes all in key order.
-
-    Attributes:
-        ids: the samples in order; of keys ``%08d_ID`` the ID, of others the key itself.
-
-    Raises:
-        DataError: a database is missing, damaged or empty; the keys differ; the list names a record that is not there.
-    """
-
-    def __init__(self, image_lmdb: str, label_lmdb: str, keys: Path | None = None) -> None:
-        self._readers = {"image": LMDBReader(image_lmdb), "label": LMDBReader(label_lmdb)}
-        found = list(self._readers["image"].keys())
-        _check_same_keys(found, list(self._readers["label"].keys()), image_lmdb, label_lmdb)
-        self.ids = [_id_of(key) for key in found]
-        if len(set(self.ids)) < len(self.ids):
-            self.ids = [key.decode("utf-8", "surrogateescape") for key in found]
-        self._keys = dict(zip(self.ids, found, strict=True))
-        if keys is not None:
-            self.ids = self._chosen(keys, found)
-
-    def _chosen(self, path: Path, found: list[bytes]) -> list[str]:
-        by_key = {key.decode("utf-8", "surrogateescape"): image_id for image_id, key in self._keys.items()}
-        chosen = []
-        for word in read_list(path):
-            image_id = word if word in self._keys else by_key.get(word)
-            if image_id is None:
-                raise DataError(
-                    f"list '{path}' names '{word}', which is not in '{self._readers['image'].path}' "
-                    f"({len(found)} records, the first {_shown(found[0])}); correct the list or build the LMDB from it"
-                )
-            chosen.append(image_id)
-        return chosen
-
-    def name(self, kind: str, image_id: str) -> str:
-        """Which record that is, for messages: ``PATH, key KEY``."""
-        return f"{self._readers[kind].path}, key {_shown(self._keys[image_id])}"
-
-    def read_image(self, image_id: str) -> np.ndarray:
-        """An image, H x W x 3, RGB.
-
-        Raises:
-            DataError: the record is damaged or has not three channels.
-        """
-        name = self.name("image", image_id)
-        values = datum_to_array(self._datum("image", image_id), source=f"image '{name}'")
-        if values.shape[0] != 3:
-            raise DataError(
-                f"image '{name}' has {values.shape[0]} channels; wanted 3 (BGR); "
-                "check that image_lmdb and label_lmdb are not exchanged"
-            )
-        return values[::-1].transpose(1, 2, 0)  # BGR x H x W -> H x W x RGB
-
-    def read_label(self, image_id: str) -> np.ndarray:
-        """A label, H x W; values not checked against the classes.
-
-        Raises:
-            DataError: the record is damaged, has several channels, or values that are no class numbers.
-        """
-        name = self.name("label", image_id)
-        datum = self._datum("label", image_id)
-        if datum.encoded:
-            return decode_label(datum.data, name)
-        values = datum_to_array(datum, source=f"label '{name}'")
-        if values.shape[0] != 1:
-            raise DataError(
-                f"label '{name}' has {values.shape[0]} channels; wanted 1; "
-                "check that image_lmdb and label_lmdb are not exchanged"
-            )
-        label: np.ndarray = values[0]
-        if label.dtype != np.uint8:
-            as_bytes = label.astype(np.uint8)
-            if (as_bytes != label).any():
-                raise DataError(f"label '{name}' holds values that are not whole numbers from 0 to 255; build it again")
-            label = as_bytes
-        return label
-
-    def _datum(self, kind: str, image_id: str) -> pb.Datum:
-        name = self.name(kind, image_id)
-        content = self._readers[kind].get(self._keys[image_id])
-        if content is None:
-            raise DataError(f"{kind} '{name}' is not there any more; the database was changed: open it again")
-        return parse_datum(content, f"{kind} '{name}'")
-
-
-def _check_same_keys(images: list[bytes], labels: list[bytes], image_lmdb: str, label_lmdb: str) -> None:
-    if not images:
-        raise DataError(f"'{image_lmdb}' holds no records; build it with python -m data_prep")
-    if images == labels:
-        return
-    only = sorted(set(images) ^ set(labels))[0]
-    holder, other = (image_lmdb, label_lmdb) if only in set(images) else (label_lmdb, image_lmdb)
-    raise DataError(
-        f"'{image_lmdb}' ({len(images)} records) and '{label_lmdb}' ({len(labels)} records) are not keyed alike: "
-        f"key {_shown(only)} is in '{holder}', not in '{other}'; give the two databases that were built together"
-    )
-
-
-def _id_of(key: bytes) -> str:
-    text = key.decode("utf-8", "surrogateescape")
-    match = _KEY.fullmatch(text)
-    return match[1] if match else text
-
-
-def _shown(key: bytes) -> str:
-    return key.decode("utf-8", "backslashreplace")

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from caffe_compat.errors import DataError
-from data_prep.contents import Contents, check_sizes, check_values
+from data_prep.contents import Contents
 from data_prep.file_writer import file_values
 from data_prep.labels import VOC_CLASSES
 from data_prep.lists import read_list
@@ -22,7 +22,7 @@ from data_prep.nyud import find_nyud
 from data_prep.nyud_records import NYUDLoader
 from data_prep.pascalcontext import find_pascalcontext
 from data_prep.png_files import read_file
-from data_prep.record_values import decode_record, read_record
+from data_prep.record_values import decode_sample, read_record
 from data_prep.records import PairLoader, Record, record_key
 from data_prep.sbd import find_sbd
 from data_prep.seg_folder import SegFolder, folder_contents
@@ -106,7 +106,8 @@ class _ReadRecords:
 
     def __call__(self, key: str) -> Values:
         data = {part: read_record(self.folder / f"{part}_lmdb", key) for part in self.contents}
-        return _decoded(self.contents, data, f"{self.folder}/{{}}_lmdb, key {key}")
+        titles = {part: f"{self.folder}/{part}_lmdb, key {key}" for part in self.contents}
+        return _values(decode_sample(self.contents, data, titles))
 
 
 def _files(folder: Path, manifest: dict[str, Any], dataset: str | None) -> Samples:
@@ -191,7 +192,8 @@ class _ReadPublished:
     def __call__(self, image_id: str) -> Values:
         record, _ = self.loader.load(image_id)
         data = {part: record.datums[f"{part}_lmdb"] for part in self.contents}
-        return _decoded(self.contents, data, f"{{}} of {image_id}")
+        titles = {part: f"{part} of {image_id}" for part in self.contents}
+        return _values(decode_sample(self.contents, data, titles))
 
 
 def _ids(source: SegFolder, split: str | None) -> list[str]:
@@ -221,15 +223,8 @@ _LOADERS: dict[str, Callable[..., _Loader]] = {"nyud": NYUDLoader, "siftflow": S
 # -- both --------------------------------------------------------------------------------------------------------------
 
 
-def _decoded(contents: dict[str, Contents], data: dict[str, bytes], title: str) -> Values:
-    """Values of Datums, checked; of ``title`` the braces become the part's name."""
-    values: Values = {}
-    for part, held in contents.items():
-        name = title.format(part)
-        values[part], _ = decode_record(held, data[part], name)
-        check_values(held, values[part], name)
-    check_sizes({title.format(part): one.shape[1:] for part, one in values.items()})
-    return values
+def _values(decoded: dict[str, tuple[np.ndarray, bool]]) -> Values:
+    return {part: values for part, (values, _) in decoded.items()}
 
 
 def _names(dataset: str | None, contents: dict[str, Contents], named: tuple[str, ...]) -> dict[str, tuple[str, ...]]:

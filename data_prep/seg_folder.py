@@ -8,8 +8,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from data_prep.contents import check_sizes
 from data_prep.images import decode_image
-from data_prep.labels import VOC_CLASSES, VOID, check_label, check_label_size
+from data_prep.labels import VOC_CLASSES, VOID, check_label
 from data_prep.lists import read_list
 from data_prep.png_files import read_file
 
@@ -150,7 +151,7 @@ class SegFolder(ABC):
         image_name, label_name = str(self.image_path(image_id)), str(self.label_path(image_id))
         image = decode_image(image_bytes, image_name)
         label = self.decode_label(label_bytes, label_name)
-        check_label_size(label.shape, image.shape, label_name, image_name)
+        check_sizes({f"image '{image_name}'": image.shape, f"label '{label_name}'": label.shape})
         check_label(label, label_name, self.classes, self.void)
         return Pair(image, label, image_bytes, label_bytes)
 

@@ -24,8 +24,8 @@ from typing import ClassVar
 import numpy as np
 
 from caffe_compat.errors import DataError
+from data_prep.contents import check_sizes
 from data_prep.label_mat import decode_label_mat
-from data_prep.labels import check_label_size
 from data_prep.lists import PUBLISHED_SIZES, list_digest
 from data_prep.seg_folder import Pair, SegFolder, folder_contents
 from data_prep.sources import download_hint
@@ -198,7 +198,8 @@ class SIFTFlowFolder(SegFolder):
         pair, content = self.read_pair(image_id), self.geometric_bytes(image_id)
         name = str(self.geometric_path(image_id))
         geometric = decode_geometric(content, name)
-        check_label_size(geometric.shape, pair.image.shape, name, str(self.image_path(image_id)))
+        image_name = f"image '{self.image_path(image_id)}'"
+        check_sizes({image_name: pair.image.shape, f"geometric label '{name}'": geometric.shape})
         return pair, geometric, content
 
 

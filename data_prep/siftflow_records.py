@@ -7,8 +7,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from data_prep.contents import Contents
-from data_prep.labels import VOID, check_label, check_label_size
-from data_prep.records import PairedLMDB, PairLoader, Record
+from data_prep.keyed_databases import KeyedDatabases
+from data_prep.labels import VOID
+from data_prep.records import PairLoader, Record
 from data_prep.siftflow import GEOMETRIC_NAMES, SEMANTIC_NAMES, SIFTFlowFolder
 
 __all__ = ["SIFTFlowLoader", "SIFTFlowRecords"]
@@ -28,8 +29,7 @@ class SIFTFlowLoader(PairLoader):
     @property
     def contents(self) -> dict[str, Contents]:
         """What each database holds."""
-        geometric = Contents("label", len(GEOMETRIC_NAMES), VOID)
-        return {"image_lmdb": Contents("image"), "sem_lmdb": self._labels, "geo_lmdb": geometric}
+        return _contents(self._labels)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -63,35 +63,30 @@ class SIFTFlowLoader(PairLoader):
         return record, self._digest(pair.image_bytes, pair.label_bytes, geometric_bytes)
 
 
-class SIFTFlowRecords:
+class SIFTFlowRecords(KeyedDatabases):
     """The databases of a list, read by id.
 
     Args:
         folder: that holds image_lmdb, sem_lmdb and geo_lmdb.
 
-    Attributes:
-        ids: the samples in key order, which is the list's.
-
     Raises:
-        DataError: a database is missing, damaged or empty, or their keys differ.
+        DataError: as KeyedDatabases.
     """
 
     def __init__(self, folder: Path) -> None:
-        image, sem, geo = (str(folder / name) for name in SIFTFlowLoader.databases)
-        self._pairs = {len(SEMANTIC_NAMES): PairedLMDB(image, sem), len(GEOMETRIC_NAMES): PairedLMDB(image, geo)}
-        self.ids = self._pairs[len(SEMANTIC_NAMES)].ids
+        contents = _contents(Contents("label", len(SEMANTIC_NAMES), VOID))
+        super().__init__({name: (folder / name, held) for name, held in contents.items()})
 
-    def read_sample(self, image_id: str) -> tuple[np.ndarray, ...]:
-        """An image (H x W x 3, RGB), its semantic and its geometric label (each H x W), checked.
+    def read_triple(self, image_id: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """An image (H x W x 3, RGB), its semantic and its geometric label (each H x W).
 
         Raises:
-            DataError: a record is damaged, of another size than the image, or holds other values.
+            DataError: as ``read_sample``.
         """
-        image = self._pairs[len(SEMANTIC_NAMES)].read_image(image_id)
-        labels = []
-        for classes, records in self._pairs.items():
-            label, name = records.read_label(image_id), records.name("label", image_id)
-            check_label_size(label.shape, image.shape, name, records.name("image", image_id))
-            check_label(label, name, classes)
-            labels.append(label)
-        return image, *labels
+        image, sem, geo = self.read_sample(image_id).values()
+        return image[::-1].transpose(1, 2, 0), sem[0], geo[0]  # BGR x H x W -> H x W x RGB
+
+
+def _contents(semantic: Contents) -> dict[str, Contents]:
+    geometric = Contents("label", len(GEOMETRIC_NAMES), VOID)
+    return {"image_lmdb": Contents("image"), "sem_lmdb": semantic, "geo_lmdb": geometric}

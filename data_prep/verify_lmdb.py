@@ -8,12 +8,12 @@ from typing import Any
 
 from caffe_compat.errors import DataError
 from caffe_compat.layer.data.lmdb_source import LMDBReader
-from data_prep.contents import Contents, check_values, facts_differ, measure, measure_bytes
+from data_prep.contents import Contents, facts_differ, measure, measure_bytes
 from data_prep.jobs import Fault, run_ordered
 from data_prep.lists import list_digest, read_list
 from data_prep.lmdb_build import manifest_of
 from data_prep.manifest import check_agreement, read_samples
-from data_prep.record_values import decode_record, read_record
+from data_prep.record_values import decode_sample, read_record, shown_key
 from data_prep.records import record_key
 
 __all__ = ["verify_lmdbs"]
@@ -86,14 +86,10 @@ def _check_keys(database: Path, wanted: list[str]) -> None:
             if found == key:
                 continue
             if found is None or (key is not None and key < found):
-                raise DataError(f"'{database}' lacks key {_shown(key)}")
-            raise DataError(f"'{database}' holds key {_shown(found)}, which is not in the list")
+                raise DataError(f"'{database}' lacks key {shown_key(key or b'')}")
+            raise DataError(f"'{database}' holds key {shown_key(found)}, which is not in the list")
     finally:
         reader.close()
-
-
-def _shown(key: bytes | None) -> str:
-    return (key or b"").decode("utf-8", "backslashreplace")
 
 
 @dataclass(frozen=True)
@@ -104,20 +100,9 @@ class _Check:
     contents: dict[str, Contents]
 
     def __call__(self, key: str) -> dict[str, dict[str, Any]]:
-        facts = {}
-        first: tuple[str, tuple[int, ...]] | None = None
-        for name, held in self.contents.items():
-            path = self.folder / name
-            title = f"{path}, key {key}"
-            data = read_record(path, key)
-            values, encoded = decode_record(held, data, title)
-            check_values(held, values, title)
-            size = values.shape[1:]
-            if first is not None and size != first[1]:
-                raise DataError(
-                    f"{held.holds} '{title}' is {size[1]} x {size[0]} pixels (width x height) but {first[0]} of the "
-                    f"same key is {first[1][1]} x {first[1][0]}"
-                )
-            first = first or (name, size)
-            facts[name] = {**measure_bytes(data), "encoded": encoded, **measure(held, values)}
-        return facts
+        data = {name: read_record(self.folder / name, key) for name in self.contents}
+        decoded = decode_sample(self.contents, data, {name: f"{self.folder / name}, key {key}" for name in data})
+        return {
+            name: {**measure_bytes(data[name]), "encoded": encoded, **measure(self.contents[name], values)}
+            for name, (values, encoded) in decoded.items()
+        }

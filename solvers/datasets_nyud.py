@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
-from data_prep.labels import check_label_size
+from data_prep.contents import check_sizes
 from data_prep.layers_nyud import NYUDLMDBSegDataLayer, NYUDSegDataLayer
 from data_prep.lmdb_build import Loader
 from data_prep.nyud import NYUDFolder, find_nyud
@@ -75,9 +75,7 @@ def _tops(model: Model) -> list[str]:
 
 def _check(source: NYUDFolder | NYUDRecords, image_id: str, model: Model, where: str) -> Labels:
     label = source.read_label(image_id)
-    for kind in _kinds(model):
-        pixels = getattr(source, _READERS[kind])(image_id)
-        check_label_size(
-            label.shape, pixels.shape, f"{where}, label of {image_id}", f"{where}, {kind} image of {image_id}"
-        )
+    pictures = {kind: getattr(source, _READERS[kind])(image_id) for kind in _kinds(model)}
+    shapes = {kind: pixels.shape for kind, pixels in [*pictures.items(), ("label", label)]}
+    check_sizes({f"'{where}', {kind} of {image_id}": shape for kind, shape in shapes.items()})
     return (label,)

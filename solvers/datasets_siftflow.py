@@ -69,4 +69,4 @@ class SIFTFlowFamily(Family):
     def check_records(self, databases: Path, model: Model) -> Callable[[str], Labels]:
         """Likewise."""
         records = SIFTFlowRecords(databases)
-        return lambda image_id: records.read_sample(image_id)[1:]
+        return lambda image_id: records.read_triple(image_id)[1:]

@@ -12,11 +12,11 @@ from typing import Any, ClassVar
 import numpy as np
 
 from caffe_compat.errors import DataError
-from data_prep.labels import VOID, check_label, check_label_size
+from data_prep.keyed_databases import PairedLMDB
 from data_prep.lists import PUBLISHED_SIZES, read_list, write_list
 from data_prep.lmdb_build import Loader
 from data_prep.lmdb_writer import write_lmdbs
-from data_prep.records import PairedLMDB, PairLoader
+from data_prep.records import PairLoader
 from data_prep.seg_folder import SegFolder
 from nets.catalogue import Model
 from nets.sources import PythonData
@@ -83,16 +83,8 @@ class Family(ABC):
         Raises:
             DataError: a database is missing or damaged, or their keys differ.
         """
-        records = PairedLMDB(str(databases / "image_lmdb"), str(databases / "label_lmdb"))
-
-        def check(image_id: str) -> Labels:
-            image, label = records.read_image(image_id), records.read_label(image_id)
-            name = records.name("label", image_id)
-            check_label_size(label.shape, image.shape, name, records.name("image", image_id))
-            check_label(label, name, model.classes, VOID)
-            return (label,)
-
-        return check
+        records = PairedLMDB(databases / "image_lmdb", databases / "label_lmdb", classes=model.classes)
+        return lambda image_id: records.read_pair(image_id)[1:]
 
 
 @dataclass(frozen=True)

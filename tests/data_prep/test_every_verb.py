@@ -159,7 +159,7 @@ def damaged_image(made, one):
 def another_size(made, one):
     height, width = made.size
     made.write_label(one, np.ones((height, width - 1), np.uint8))
-    return f"label '{made.label_file(one)}' is {width - 1} x {height} pixels (width x height) but its image '"
+    return f"label '{made.label_file(one)}' is {width - 1} x {height} pixels (width x height) but image '"
 
 
 def missing_label(made, one):

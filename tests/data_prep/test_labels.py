@@ -8,10 +8,10 @@ import pytest
 from PIL import Image
 
 from caffe_compat.errors import DataError
+from data_prep.contents import check_sizes
 from data_prep.labels import (
     VOC_CLASSES,
     check_label,
-    check_label_size,
     decode_label,
     encode_label,
     label_from_colours,
@@ -119,9 +119,9 @@ def test_a_sixteen_bit_value_is_no_class_number():
 
 
 def test_another_size_than_the_image_names_both():
-    wanted = r"label 'a\.png' is 5 x 4 pixels \(width x height\) but its image 'a\.jpg' is 6 x 4"
+    wanted = r"^label 'a\.png' is 5 x 4 pixels \(width x height\) but image 'a\.jpg' is 6 x 4; they must be equal: rep"
     with pytest.raises(DataError, match=wanted):
-        check_label_size((4, 5), (4, 6, 3), "a.png", "a.jpg")
+        check_sizes({"image 'a.jpg'": (4, 6, 3), "depth 'a.npy'": (4, 6), "label 'a.png'": (4, 5)})
 
 
 @pytest.mark.parametrize("cut", [0, 20, 60])

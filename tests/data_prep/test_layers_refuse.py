@@ -119,8 +119,8 @@ LABEL = array_to_datum(np.zeros((1, 4, 5), np.uint8))
             {"a": LABEL, "c": LABEL},
             r"image' \(2 records\) and '.*label' \(2 records\) are not keyed alike: key b is in '.*image', not in",
         ),
-        ({"a": IMAGE}, {"a": IMAGE}, r"label, key a' has 3 channels; wanted 1; check that .* are not exchanged"),
-        ({"a": LABEL}, {"a": LABEL}, r"image, key a' has 1 channels; wanted 3 \(BGR\); check that"),
+        ({"a": IMAGE}, {"a": IMAGE}, "label, key a' has 3 channels; wanted 1; check that databases are not exchanged"),
+        ({"a": LABEL}, {"a": LABEL}, "image, key a' has 1 channels; wanted 3; check that"),
         ({"a": b"\xff\xff"}, {"a": LABEL}, r"image '.*image, key a': 2 bytes that are no Datum"),
         (
             {"a": pb.Datum(encoded=True, data=b"junk")},
@@ -131,7 +131,7 @@ LABEL = array_to_datum(np.zeros((1, 4, 5), np.uint8))
         (
             {"a": IMAGE},
             {"a": array_to_datum(np.zeros((1, 4, 6), np.uint8))},
-            r"label '.*key a' is 6 x 4 pixels \(width x height\) but its image '.*key a' is 5 x 4",
+            r"label '.*key a' is 6 x 4 pixels \(width x height\) but image '.*key a' is 5 x 4; they must be equal",
         ),
         (
             {"a": IMAGE},

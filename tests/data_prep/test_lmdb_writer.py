@@ -19,10 +19,11 @@ from caffe_compat.layer.data.lmdb_source import LMDBReader
 from caffe_compat.proto.datum import datum_to_array, parse_datum
 from data_prep import lmdb_build
 from data_prep.images import encode_jpeg
+from data_prep.keyed_databases import PairedLMDB
 from data_prep.labels import decode_label, encode_label
 from data_prep.lmdb_writer import write_lmdbs
 from data_prep.manifest import read_manifest
-from data_prep.records import PairedLMDB, PairLoader
+from data_prep.records import PairLoader
 from data_prep.sbd import SBDFolder
 from data_prep.user_folder import user_folder
 from data_prep.voc import VOCFolder, find_voc
@@ -60,8 +61,9 @@ def test_real_pairs_come_back_equal_and_in_order(realdata, tmp_path, images, lab
     assert pairs.ids == ids
     for one in ids:
         with Image.open(voc.image_path(one)) as image, Image.open(voc.label_path(one)) as label:
-            np.testing.assert_array_equal(pairs.read_image(one), np.array(image))
-            np.testing.assert_array_equal(pairs.read_label(one), np.array(label))
+            stored_image, stored_label = pairs.read_pair(one)
+            np.testing.assert_array_equal(stored_image, np.array(image))
+            np.testing.assert_array_equal(stored_label, np.array(label))
 
 
 @pytest.mark.parametrize(("images", "labels"), FORMS)
@@ -173,7 +175,7 @@ def test_files_that_readers_take_differently_are_stored_raw(drawn, voc, tmp_path
     assert encoded == [False, False, False, True]
     pairs = PairedLMDB(str(tmp_path / "db/image_lmdb"), str(tmp_path / "db/label_lmdb"))
     for one in drawn.val:
-        np.testing.assert_array_equal(pairs.read_image(one), voc.read_image(one))
+        np.testing.assert_array_equal(pairs.read_pair(one)[0], voc.read_image(one))
 
 
 def test_the_manifest_counts(drawn, voc, tmp_path):

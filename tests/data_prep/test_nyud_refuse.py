@@ -224,5 +224,7 @@ def test_databases_that_are_not_keyed_alike(nyud_source, tmp_path):
     shutil.copytree(tmp_path / "o/nyud_b/hha_lmdb", tmp_path / "o/nyud_a/hha_lmdb")
     params = {"lmdb_dir": str(tmp_path / "o/nyud_a"), "split": "a", "tops": ["color", "hha"]}
     one = NYUDLMDBSegDataLayer(pb.LayerParameter(python_param={"param_str": str(params)}))
-    with pytest.raises(DataError, match=r"hha_lmdb \(2 records\) and image_lmdb \(2\) are not keyed alike"):
+    with pytest.raises(
+        DataError, match=r"image_lmdb' \(2 records\) and '.*hha_lmdb' \(2 records\) are not keyed alike: key"
+    ):
         one.setup([], [Blob(), Blob()])

@@ -160,7 +160,7 @@ def test_equal_seeds_give_equal_orders_and_a_saved_state_goes_on(drawn, tmp_path
             {"LabelMap": np.full((34, 40), 460, np.uint16)},
             "value 460 at row 0, column 0 is outside 0 to 459; so are 1360",
         ),
-        ({"LabelMap": np.ones((34, 39))}, r"is 39 x 34 pixels \(width x height\) but its image '.*' is 40 x 34"),
+        ({"LabelMap": np.ones((34, 39))}, r"is 39 x 34 pixels \(width x height\) but image '.*' is 40 x 34"),
     ],
 )
 def test_a_faulty_label_is_named(drawn, tmp_path, content, message):

@@ -177,8 +177,12 @@ def semantic(**changes):
         ("GeoLabels", semantic(value=4), "GeoLabels.*value 4 at row 3, column 4 is outside -1 to 3; .* 65536 pixels"),
         ("GeoLabels", semantic(variable="T"), r"label '.*' has no variable S \(it holds T\); replace the file"),
         ("GeoLabels", {"S": np.ones((2, 2, 2))}, "S is 3-D float64; wanted an H x W array of class numbers"),
-        ("SemanticLabels", {"S": np.ones((256, 255))}, r"is 255 x 256 pixels \(width x height\) but its image '.*' is"),
-        ("GeoLabels", {"S": np.ones((255, 256))}, r"GeoLabels.*is 256 x 255 pixels .* but its image '.*' is 256 x 256"),
+        ("SemanticLabels", {"S": np.ones((256, 255))}, r"is 255 x 256 pixels \(width x height\) but image '.*' is"),
+        (
+            "GeoLabels",
+            {"S": np.ones((255, 256))},
+            "^geometric label .*GeoL.*is 256 x 255 pixels .* but image '.*' is 256 x",
+        ),
     ],
 )
 def test_a_faulty_file_is_named(drawn, tmp_path, part, content, message):

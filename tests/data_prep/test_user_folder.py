@@ -141,7 +141,7 @@ def test_faulty_samples_are_named_and_counted(own, tmp_path):
     for message in (
         "scene00.png' is missing; add it, or take its id out of the list",
         "scene01.png' is an image of mode RGB; wanted class numbers, as a palette or grey PNG",
-        "scene02.png' is 5 x 4 pixels (width x height) but its image",
+        "scene02.png' is 5 x 4 pixels (width x height) but image",
         "scene03.png': value 4 at row 7, column 8 is outside the classes 0 to 3 (void is 255)",
         "scene04.png' is damaged or not an image",
         f"image '{broken}' is damaged or not an image",

@@ -116,7 +116,7 @@ def altered(array, at, value):
         (
             "label_lmdb",
             lambda a: label(a[0][:-1]),
-            r"' is \d+ x \d+ pixels \(width x height\) but image_lmdb of",
+            r"' is \d+ x \d+ pixels \(width x height\) but image '.*db/image_lmdb, key",
         ),
         ("label_lmdb", lambda a: label(altered(a[0], (0, 0), 20)), "the pixels per class are others than were written"),
         ("label_lmdb", lambda a: label(a[0][:, ::-1]), "sha256 [0-9a-f]{64}, but [0-9a-f]{64} were written"),
@@ -155,7 +155,10 @@ def test_exchanged_records_are_noticed(built):
     folder, keys = built
     both = [value_of(folder / "image_lmdb", key) for key in keys[:2]]
     change(folder / "image_lmdb", **dict(zip(keys[:2], reversed(both), strict=True)))
-    fault(folder, rf"key {keys[0]}' is 105 x 117 pixels \(width x height\) but image_lmdb of the same key is 123 x 98")
+    wanted = (
+        r"label_lmdb, key {0}' is 105 x 117 pixels \(width x height\) but image '.*db, key {0}' is 123 x 98"
+    )
+    fault(folder, wanted.format(keys[0]))
 
 
 def edit(folder, **changes):
@@ -406,12 +409,12 @@ def a_depth_of_zero(path):
     ("file", "harm", "message"),
     [
         ("data/rawdepth/img_5002.png", lambda path: path.unlink(), "key 5002: raw depth '.*img_5002.png' is missing"),
-        ("data/depth/img_5003.png", a_depth_of_zero, "key 5003: depth '.*' is 0 at 1 pixels; wanted in-painted depth"),
+        ("data/depth/img_5003.png", a_depth_of_zero, "key 5003: depth '.*' is 0 at 1 pixels, and nets read its log"),
         ("segmentation/img_5001.mat", lambda path: path.write_bytes(b"x" * 300), "key 5001: label '.*mat' is damaged"),
         (
             "segmentation/img_5004.mat",
             lambda path: path.write_bytes(encode_segmentation(np.ones((425, 559), np.uint8), "m")),
-            r"key 5004: '.*img_5004.mat' is 559 x 425 pixels \(width x height\) but '.*img_5004.png' is 560 x 425",
+            r"key 5004: label '.*5004.mat' is 559 x 425 pixels \(width x height\) but image '.*5004.png' is 560 x 425",
         ),
         (
             "data/images/img_5002.png",
@@ -434,6 +437,8 @@ def test_what_a_manifest_may_say_of_contents():
     assert Contents("image").as_json() == {"holds": "image"}
     with pytest.raises(DataError, match="holds None; wanted one of image, hha, depth, raw depth, label"):
         Contents.from_json({})
+    with pytest.raises(DataError, match="holds labels of None classes; wanted their number"):
+        Contents.from_json({"holds": "label"})
 
 
 def test_a_label_png_is_decoded_by_value(drawn, tmp_path):

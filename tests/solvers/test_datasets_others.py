@@ -168,7 +168,7 @@ def test_a_missing_depth_is_missed_only_by_the_net_that_reads_it(data, tmp_path)
 def test_inputs_of_several_sizes(data):
     folder = data("nyud")
     write_png(folder / "nyud" / "data" / "hha" / "img_5002.png", np.zeros((48, 60, 3), np.uint8))
-    with pytest.raises(DataError, match=r"label of 5002.*72 x 48.*hha image of 5002.*60 x 48"):
+    with pytest.raises(DataError, match=r"hha of 5002 is 60 x 48 .*color of 5002 is 72 x 48; they must"):
         find_splits(folder, NYUD).test.checker(NYUD)("5002")
 
 
