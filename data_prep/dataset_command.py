@@ -30,7 +30,7 @@ def dataset_options(command: Callable[..., None]) -> Callable[..., None]:
             click.option("--source", type=PATH, required=True, help=_SOURCE),
             click.option("--out", type=PATH, required=True, help="Folder that gets the lists and LMDBs."),
             click.option("--split", "splits", multiple=True, help="Only this list of the dataset; may be repeated."),
-            click.option("--list", "files", multiple=True, type=PATH, help="A list file; may be repeated."),
+            click.option("--list-file", "files", multiple=True, type=PATH, help="A list file; may be repeated."),
             click.option("--lmdb/--no-lmdb", "build", default=True, help="Write LMDBs, or check only."),
             click.option("--images", type=click.Choice(IMAGE_FORMS), default="jpeg", help=_IMAGES),
             click.option("--labels", type=click.Choice(LABEL_FORMS), default="raw", help="Bytes, or grey PNG."),
@@ -75,7 +75,7 @@ def run_lists(
         wanted |= dict(list_of(path) for path in files)
         if not wanted:
             usual = " or ".join(folder.usual)
-            raise DataError(f"'{folder.list_folder}' has no {usual} list; name a list with --split or --list")
+            raise DataError(f"'{folder.list_folder}' has no {usual} list; name a list with --split or --list-file")
         if warn_shared:
             _warn_shared(wanted)
         with progress_bars() as progress:

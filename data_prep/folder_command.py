@@ -63,7 +63,7 @@ def folder(
     They are SOURCE/images/ID.jpg and SOURCE/labels/ID.png. Labels are palette or grey PNGs of class numbers from 0;
     void pixels are stored as 255, whatever value they have. The classes are named in SOURCE/classes.txt, by --names, or
     counted by --classes, and every label is held against them. Lists are SOURCE/train.txt, val.txt and test.txt, those
-    of --split and --list, or made by --fraction.
+    of --split and --list-file, or made by --fraction.
     """
     found: list[Any] = []
 
@@ -77,7 +77,7 @@ def folder(
         wanted = own.lists(splits)
         if not wanted and not options["files"]:
             raise DataError(
-                f"'{source}' has no {' or '.join(f'{one}.txt' for one in own.usual)}; name a list with --list, "
+                f"'{source}' has no {' or '.join(f'{one}.txt' for one in own.usual)}; name a list with --list-file, "
                 "or divide the images, as with --fraction val=0.2"
             )
         return own, wanted

@@ -29,7 +29,7 @@ from data_prep.verify import Begin, verified
 __all__ = ["nyud", "nyud_files"]
 
 _MAT = "the frames (2.8 GB)"
-_SPLITS = "the official split (or name FCN's lists with --list)"
+_SPLITS = "the official split (or name FCN's lists with --list-file)"
 _MAPPING = "the mapping of 894 labels to 40 classes"
 
 
@@ -39,7 +39,7 @@ _MAPPING = "the mapping of 894 labels to 40 classes"
 @click.option("--split", "splits", multiple=True, help="Only this list of the dataset; may be repeated.")
 @click.option("--split-file", type=PATH, help="splits.mat; else looked for in SOURCE.")
 @click.option("--mapping", type=PATH, help="classMapping40.mat or labels40.mat; else looked for in SOURCE.")
-@click.option("--list", "files", multiple=True, type=PATH, help="A list file instead; may be repeated.")
+@click.option("--list-file", "files", multiple=True, type=PATH, help="A list file instead; may be repeated.")
 @click.option("--camera", default="color-cropped", help=f"For HHA: {', '.join(CAMERAS)}, or fx,fy,cx,cy in pixels.")
 @click.option("--lmdb/--no-lmdb", "build", default=True, help="Write LMDBs, or the files only.")
 @click.option("--images", type=click.Choice(NYUD_IMAGE_FORMS), default="png", help="Files as they are, or BGR.")
@@ -56,8 +56,8 @@ def nyud(source: Path, out: Path, build: bool, jobs: int, strict: bool, verify: 
     puts into nyud_v2. Images are cropped to 425 x 560.
 
     The lists are the official split, under FCN's names: trainval (795) and test (654). FCN's own train (381) and val
-    (414) divide trainval by no known rule: name the release's files with --list train.txt --list val.txt. Ids are 5001
-    to 6449.
+    (414) divide trainval by no known rule: name the release's files with --list-file train.txt --list-file val.txt. Ids
+    are 5001 to 6449.
 
     A SOURCE that holds data/images, data/depth, data/hha and segmentation already is made into LMDBs only.
     """
@@ -152,7 +152,7 @@ def _from_source(
         there = find_nyud(source)
         lists |= there.lists(splits) if splits or not lists else {}
         if not lists:
-            raise DataError(f"'{there.root}' has none of the lists {', '.join(there.usual)}; name one with --list")
+            raise DataError(f"'{there.root}' has none of the lists {', '.join(there.usual)}; name one with --list-file")
         out.mkdir(parents=True, exist_ok=True)
         return _Dataset(NYUDLoader(there, images, depths, labels, hha), lists)
     mat = LabeledMat(find_file(source, "nyu_depth_v2_labeled.mat", None, "--source", _MAT))
@@ -177,7 +177,7 @@ def _official(path: Path, splits: tuple[str, ...], count: int) -> dict[str, list
         if name not in lists:
             raise DataError(
                 f"'{path}' has the lists {' and '.join(lists)}, not '{name}'; FCN's train and val are files: name "
-                f"them with --list; {download_hint('nyud-fcn')}"
+                f"them with --list-file; {download_hint('nyud-fcn')}"
             )
     return {name: lists[name] for name in splits or lists}
 

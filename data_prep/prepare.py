@@ -56,7 +56,8 @@ def seg11valid(voc: VOCFolder, sbd: SBDFolder) -> list[str]:
             raise DataError(
                 f"seg11valid is made from VOC2011's val; '{voc.root}' is VOC2012, whose val without SBD's train has "
                 f"{len(ids)} images; give VOC2011, or save the released list (shelhamer/fcn.berkeleyvision.org, "
-                f"data/pascal/seg11valid.txt) as '{voc.list_path('seg11valid')}' or name it with data_prep's --list"
+                f"data/pascal/seg11valid.txt) as '{voc.list_path('seg11valid')}', or name it with data_prep's "
+                "--list-file"
             )
         if len(val) == PUBLISHED_SIZES["voc2011", "val"]:
             check_seg11valid(ids, f"val of '{voc.root}' without train of '{sbd.root}'")

@@ -19,8 +19,8 @@ def siftflow(source: Path, **options: Any) -> None:
     """SIFT Flow: 33 semantic and 3 geometric classes, 256 x 256.
 
     SOURCE is SiftFlowDataset, as its zip unpacks. The lists trainval.txt and test.txt are not in the zip, but of the
-    FCN release: download brings them; else put them into SOURCE, or name them with --list. Without them they are made
-    of the dataset's TestSet1.txt: the same images, but in another order, so that a seed draws others.
+    FCN release: download brings them; else put them into SOURCE, or name them with --list-file. Without them they are
+    made of the dataset's TestSet1.txt: the same images, but in another order, so that a seed draws others.
     """
 
     def lists(splits: tuple[str, ...]) -> tuple[SegFolder, dict[str, list[str]]]:

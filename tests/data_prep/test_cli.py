@@ -104,7 +104,7 @@ def test_both_sets_are_merged_for_training(drawn, tmp_path):
         f"/JPEGImages/{one}.jpg /SegmentationClassAug/{one}.png\n" for one in (drawn.train[2], drawn.val[3])
     )
     (tmp_path / "aug.txt").write_text(paths)
-    missing = run("voc", "--source", drawn.voc_dir, "--out", tmp_path / "2", "--list", tmp_path / "aug.txt")
+    missing = run("voc", "--source", drawn.voc_dir, "--out", tmp_path / "2", "--list-file", tmp_path / "aug.txt")
     assert missing.exit_code == 1
     assert f"aug {drawn.train[2]}: image" in missing.output
     for one in drawn.train:
@@ -116,7 +116,7 @@ def test_both_sets_are_merged_for_training(drawn, tmp_path):
     assert png.exit_code == 0, png.output
     assert [row["state"] for row in table(png.stdout).values()] == ["verified"] * 3
     assert sorted(path.stem for path in (drawn.voc_dir / "SegmentationClassAug").glob("*.png")) == drawn.train
-    there = run("voc", "--source", drawn.voc_dir, "--out", tmp_path / "3", "--list", tmp_path / "aug.txt")
+    there = run("voc", "--source", drawn.voc_dir, "--out", tmp_path / "3", "--list-file", tmp_path / "aug.txt")
     assert there.exit_code == 0, there.output
     assert LMDBReader(tmp_path / "3/voc2011_aug/label_lmdb").keys_count == 2
 
@@ -144,7 +144,7 @@ def test_label_pngs_are_described_verified_and_their_faults_told_once(drawn, tmp
 
 def test_a_list_of_ones_own(drawn, tmp_path):
     write_list(tmp_path / "mine.txt", drawn.val[1:3])
-    done = run("voc", "--source", drawn.voc_dir, "--out", tmp_path / "out", "--list", tmp_path / "mine.txt")
+    done = run("voc", "--source", drawn.voc_dir, "--out", tmp_path / "out", "--list-file", tmp_path / "mine.txt")
     assert done.exit_code == 0, done.output
     assert list(table(done.stdout)) == ["mine"]
     assert LMDBReader(tmp_path / "out/voc2011_mine/image_lmdb").keys_count == 2
@@ -198,7 +198,7 @@ def test_a_wrong_folder_is_an_error_without_a_trace(drawn, tmp_path):
     shutil.rmtree(drawn.voc_dir / "ImageSets" / "Segmentation")
     (drawn.voc_dir / "ImageSets" / "Segmentation").mkdir()
     done = run("voc", "--source", drawn.voc_dir, "--out", tmp_path / "out")
-    assert "has no train or val list; name a list with --split or --list" in done.output
+    assert "has no train or val list; name a list with --split or --list-file" in done.output
 
 
 def test_an_out_that_is_a_file_is_named(drawn, tmp_path):

@@ -268,7 +268,7 @@ def test_memory_stays_small_with_a_file_of_the_published_size(huge_source, tmp_p
         "from data_prep.cli import main\n"
         "arguments = "
         f"['nyud', '--source', {str(huge_source)!r}, '--out', {str(tmp_path / 'out')!r}, "
-        f"'--list', {str(tmp_path / 'few.txt')!r}]\n"
+        f"'--list-file', {str(tmp_path / 'few.txt')!r}]\n"
         "main(arguments, standalone_mode=False)\n"
         "status = open('/proc/self/status').read()\n"  # ru_maxrss would begin at the peak of the process that forked
         "print('KB', status.partition('VmHWM:')[2].split()[0])\n"

@@ -56,7 +56,16 @@ def test_the_verb_takes_it_where_only_it_is_there(nyud_source, tmp_path):
         (source / name).symlink_to(nyud_source.folder / name)
     write(source / "labels40.mat", mapped_frames(nyud_source), "5")
     (tmp_path / "few.txt").write_text("5002\n")
-    arguments = ["nyud", "--source", source, "--out", tmp_path / "out", "--no-lmdb", "--list", tmp_path / "few.txt"]
+    arguments = [
+        "nyud",
+        "--source",
+        source,
+        "--out",
+        tmp_path / "out",
+        "--no-lmdb",
+        "--list-file",
+        tmp_path / "few.txt",
+    ]
     done = CliRunner().invoke(main, [str(one) for one in arguments])
     assert done.exit_code == 0, done.output
     made = scipy.io.loadmat(tmp_path / "out/segmentation/img_5002.mat")["segmentation"]

@@ -83,7 +83,7 @@ def test_faulty_frames_are_reported_and_the_rest_is_made(nyud_source, source, tm
 
 def test_a_list_with_a_frame_that_is_not_there(source, tmp_path):
     (tmp_path / "mine.txt").write_text("img_5002\n5009\n")
-    done = run("nyud", "--source", source, "--out", tmp_path / "out", "--list", tmp_path / "mine.txt", "--no-lmdb")
+    done = run("nyud", "--source", source, "--out", tmp_path / "out", "--list-file", tmp_path / "mine.txt", "--no-lmdb")
     assert done.exit_code == 1
     assert "has no image '5009': its 4 images are 5001 to 5004; correct the list" in done.output
     assert (tmp_path / "out/segmentation/img_5002.mat").exists()
@@ -218,7 +218,9 @@ def test_depth_that_is_not_in_painted_is_refused(tmp_path):
 def test_databases_that_are_not_keyed_alike(nyud_source, tmp_path):
     for name, ids in (("a", "5001\n5002\n"), ("b", "5002\n5001\n")):
         (tmp_path / f"{name}.txt").write_text(ids)
-        done = run("nyud", "--source", nyud_source.folder, "--out", tmp_path / "o", "--list", tmp_path / f"{name}.txt")
+        done = run(
+            "nyud", "--source", nyud_source.folder, "--out", tmp_path / "o", "--list-file", tmp_path / f"{name}.txt"
+        )
         assert done.exit_code == 0, done.output
     shutil.rmtree(tmp_path / "o/nyud_a/hha_lmdb")
     shutil.copytree(tmp_path / "o/nyud_b/hha_lmdb", tmp_path / "o/nyud_a/hha_lmdb")

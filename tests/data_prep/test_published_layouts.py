@@ -120,7 +120,7 @@ def test_fcns_lists_of_nyud_take_the_place_of_the_official_split(nyud_source, tm
     """The release's train and val, and ids as its file names have them."""
     (tmp_path / "train.txt").write_text("img_5003\nimg_5001\n")
     (tmp_path / "val.txt").write_text("5004\n")
-    lists = [word for name in ("train", "val") for word in ("--list", tmp_path / f"{name}.txt")]
+    lists = [word for name in ("train", "val") for word in ("--list-file", tmp_path / f"{name}.txt")]
     prepare("nyud", "--source", nyud_source.folder, "--out", tmp_path / "out", *lists)
     made = {path.name for path in (tmp_path / "out").glob("*.txt")}
     assert made == {"train.txt", "val.txt", "classes.txt"}

@@ -243,8 +243,8 @@ def test_missing_lists_are_asked_for_and_may_be_named(drawn, tmp_path):
     (drawn.root / "test.txt").rename(tmp_path / "mine.txt")
     done = run("--source", drawn.root, "--out", tmp_path / "out")
     assert done.exit_code == 1
-    assert "has no trainval or test list; name a list with --split or --list" in done.output
-    done = run("--source", drawn.root, "--out", tmp_path / "out", "--list", tmp_path / "mine.txt")
+    assert "has no trainval or test list; name a list with --split or --list-file" in done.output
+    done = run("--source", drawn.root, "--out", tmp_path / "out", "--list-file", tmp_path / "mine.txt")
     assert done.exit_code == 0, done.output
     assert LMDBReader(tmp_path / "out/siftflow_mine/geo_lmdb").keys_count == 2
 

@@ -75,7 +75,7 @@ def test_lists_of_ones_own(own, tmp_path):
     assert done.exit_code == 0, done.output
     assert [path.name for path in (tmp_path / "out").iterdir() if path.name != "lists"] == ["mine_train"]
     assert run("--source", own.root, "--out", tmp_path / "2", "--split", "other").exit_code == 0
-    assert run("--source", own.root, "--out", tmp_path / "2", "--list", own.root / "train.txt").exit_code == 0
+    assert run("--source", own.root, "--out", tmp_path / "2", "--list-file", own.root / "train.txt").exit_code == 0
     assert list(LMDBReader(tmp_path / "2/folder_other/label_lmdb").keys()) == [b"00000000_night/b"]
     assert LMDBReader(tmp_path / "2/folder_train/label_lmdb").keys_count == 3
 
@@ -166,7 +166,7 @@ def test_faulty_samples_are_named_and_counted(own, tmp_path):
         (lambda root: (root / "classes.txt").write_text("a\n"), (), "1 names; wanted 2 to 255, one to a line"),
         (lambda root: (root / "classes.txt").write_bytes(b"\xff"), (), "classes.txt' cannot be read"),
         (None, ("--names", "nowhere.txt"), "names of classes 'nowhere.txt' cannot be read"),
-        (None, (), "has no train.txt or val.txt or test.txt; name a list with --list, or divide the images"),
+        (None, (), "has no train.txt or val.txt or test.txt; name a list with --list-file, or divide the images"),
         (
             None,
             ("--fraction", "val=0.2", "--split", "a"),

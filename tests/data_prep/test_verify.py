@@ -155,9 +155,7 @@ def test_exchanged_records_are_noticed(built):
     folder, keys = built
     both = [value_of(folder / "image_lmdb", key) for key in keys[:2]]
     change(folder / "image_lmdb", **dict(zip(keys[:2], reversed(both), strict=True)))
-    wanted = (
-        r"label_lmdb, key {0}' is 105 x 117 pixels \(width x height\) but image '.*db, key {0}' is 123 x 98"
-    )
+    wanted = r"label_lmdb, key {0}' is 105 x 117 pixels \(width x height\) but image '.*db, key {0}' is 123 x 98"
     fault(folder, wanted.format(keys[0]))
 
 

@@ -90,8 +90,11 @@ def test_losses_and_scores_of_every_task_are_kept(unbroken, model):
 @pytest.mark.parametrize(
     ("model", "options"),
     [
-        ("nyud-fcn32s-color-hha", ["nyud", "--source", "{data}/nyud", "--list", "{lists}/trainval.txt"]),
-        ("siftflow-fcn32s", ["siftflow", "--source", "{data}/sift-flow", "--list", "{data}/sift-flow/trainval.txt"]),
+        ("nyud-fcn32s-color-hha", ["nyud", "--source", "{data}/nyud", "--list-file", "{lists}/trainval.txt"]),
+        (
+            "siftflow-fcn32s",
+            ["siftflow", "--source", "{data}/sift-flow", "--list-file", "{data}/sift-flow/trainval.txt"],
+        ),
         ("pascalcontext-fcn32s", ["pascalcontext", "--source", "{data}", "--split", "train", "--split", "val"]),
     ],
 )
@@ -100,8 +103,8 @@ def test_the_lmdbs_of_data_prep_give_the_same_training(unbroken, thin, data_of, 
     known = lookup(model)
     data = data_of(known.dataset)
     words = [one.format(data=data, lists=training.folder / "lists") for one in options]
-    if "--list" in words:
-        words += ["--list", str(training.folder / "lists" / "test.txt")]
+    if "--list-file" in words:
+        words += ["--list-file", str(training.folder / "lists" / "test.txt")]
     made = CliRunner().invoke(data_prep, [*words, "--out", str(tmp_path / "data" / "lmdb")])
     assert made.exit_code == 0, made.output
     other = thin.thin_training(tmp_path / "data", tmp_path / "runs", model=model, read="lmdb")
