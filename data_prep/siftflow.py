@@ -7,7 +7,7 @@
                         S: -1 (or 0) = void, 1 to 3 the classes
                     TestSet1.txt             the 200 test images, a path with backslashes to a line
                     trainval.txt, test.txt   lists of ids, which the FCN release adds (data/sift-flow); they may
-                                             also lie beside SiftFlowDataset
+                                             also lie beside SiftFlowDataset, or in sift-flow
 
 Without the two lists they are made of TestSet1.txt: the same images, but trainval sorted, so that a seed draws others.
 
@@ -92,7 +92,8 @@ _RELEASED = {  # of the sorted ids
 _SCENES = "spatial_envelope_256x256_static_8outdoorcategories"
 _PARTS = ("Images", "SemanticLabels", "GeoLabels")
 _UNPACKED = "SiftFlowDataset"
-_PLACES = ("", _UNPACKED, "siftflow", "sift-flow", f"siftflow/{_UNPACKED}", f"sift-flow/{_UNPACKED}")
+_BELOW = ("", "siftflow", "sift-flow")
+_PLACES = tuple(f"{below}/{part}".strip("/") for part in ("", _UNPACKED) for below in _BELOW)
 
 
 @dataclass(frozen=True)
@@ -100,9 +101,13 @@ class SIFTFlowFolder(SegFolder):
     """SIFT Flow's folder: ``root`` holds Images, SemanticLabels, GeoLabels and the lists.
 
     What SegFolder calls the label is the semantic one.
+
+    Args:
+        beside: other folders in which lists may lie.
     """
 
     classes: int = len(SEMANTIC_NAMES)
+    beside: tuple[Path, ...] = ()
 
     title = "SIFT Flow"
     usual: ClassVar[tuple[str, ...]] = ("trainval", "test")
@@ -118,21 +123,30 @@ class SIFTFlowFolder(SegFolder):
         return self.root
 
     def list_path(self, split: str) -> Path:
-        """A list's file, in the folder, or beside it where it bears the archive's name."""
+        """A list's file: in the folder, beside it where it bears the archive's name, or in one of ``beside``."""
         path = super().list_path(split)
-        beside = self.root.parent / path.name
-        may_lie_beside = self.root.name == _UNPACKED and path.parent == self.root and not path.is_file()
-        return beside if may_lie_beside and beside.is_file() else path
+        if path.parent != self.root:
+            return path
+        parent = (self.root.parent,) if self.root.name == _UNPACKED else ()
+        places = [path, *(folder / path.name for folder in (*parent, *self.beside))]
+        return next((place for place in places if place.is_file()), path)
 
     def ids(self, split: str) -> list[str]:
         """The ids of a list: its file's, or of trainval and test made of TestSet1.txt where they have none.
 
         Raises:
-            DataError: as ``read_list``; or the lists of a whole dataset are not the released ones.
+            DataError: as ``read_list``; trainval or test can be neither read nor made; or the lists of a whole dataset
+                are not the released ones.
         """
         test_set = self.root / _TEST_SET
-        if split not in _RELEASED or self.list_path(split).exists() or not test_set.is_file():
+        if split not in _RELEASED or self.list_path(split).exists():
             return super().ids(split)
+        if not test_set.is_file():
+            raise DataError(
+                f"SIFT Flow dataset '{self.root}' has neither {split}.txt nor {_TEST_SET}, of which it can be made; "
+                "put there the lists of the FCN release (shelhamer/fcn.berkeleyvision.org, data/sift-flow); "
+                f"{download_hint('siftflow')}"
+            )
         lines = test_set.read_text(encoding="utf-8", errors="replace").splitlines()
         ids = [PureWindowsPath(line.strip()).stem for line in lines if line.strip()]
         if split == "trainval":
@@ -231,7 +245,7 @@ def find_siftflow(source: Path) -> SIFTFlowFolder:
 
     Args:
         source: the folder SiftFlowDataset, the one in which the archive was unpacked, or one that holds ``sift-flow``
-            as the FCN release has it.
+            as the FCN release has it; lists are looked for in all of these.
 
     Raises:
         DataError: there is none, or a part of it is missing.
@@ -250,4 +264,4 @@ def find_siftflow(source: Path) -> SIFTFlowFolder:
             f"SIFT Flow dataset '{root}' lacks {', '.join(f'{part}/{_SCENES}' for part in missing)}; found "
             f"{folder_contents(root)}; unpack SiftFlowDataset.zip again"
         )
-    return SIFTFlowFolder(root)
+    return SIFTFlowFolder(root, beside=tuple(source / below for below in _BELOW))

@@ -130,7 +130,7 @@ def test_a_list_that_is_missing(data):
     folder = data("siftflow")
     (folder / "sift-flow" / "trainval.txt").unlink()
     with pytest.raises(
-        DataError, match=r"has no list trainval\.txt, nor is there one in '.*sift-flow'.*; put there that.*load siftf"
+        DataError, match=r"Dataset' has neither trainval\.txt nor TestSet1\.txt, of which .*; put there .*load siftflow"
     ):
         find_splits(folder, SIFTFLOW)
     assert find_test_split(folder, SIFTFLOW).name == "test"
@@ -147,6 +147,18 @@ def test_siftflow_s_lists_inside_the_unpacked_archive(data):
     for name in ("trainval.txt", "test.txt"):
         (folder / "sift-flow" / name).rename(folder / "sift-flow" / "SiftFlowDataset" / name)
     assert find_splits(folder, SIFTFLOW).test.ids[0] == "coast_sun14"
+
+
+@pytest.mark.parametrize("archive", ["", "sift-flow"])
+def test_siftflow_s_lists_are_found_by_both_programs_alike(data, tmp_path, archive):
+    """The archive unpacked into the data folder or below it, and the lists in the release's folder."""
+    folder = data("siftflow")
+    (folder / "sift-flow" / "SiftFlowDataset").rename(folder / archive / "SiftFlowDataset")
+    prepared("siftflow", "--source", folder, "--out", tmp_path / "out", "--no-lmdb")
+    splits = find_splits(folder, SIFTFLOW)
+    for split in (splits.train, splits.test):
+        assert split.ids == read_list(folder / "sift-flow" / f"{split.name}.txt")
+        assert split.ids == read_list(tmp_path / f"out/lists/siftflow_{split.name}.txt")
 
 
 def test_voc2010_is_found_by_its_name(data):

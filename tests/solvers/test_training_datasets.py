@@ -117,6 +117,25 @@ def test_the_lmdbs_of_data_prep_give_the_same_training(unbroken, thin, data_of, 
     assert_same_bits(latest_snapshot(other.folder), latest_snapshot(training.folder))
 
 
+def test_siftflow_of_the_dataset_s_own_list_is_prepared_and_trained(thin, miniatures, tmp_path):
+    """Without the release's lists: data_prep and solve.py make the same of TestSet1.txt."""
+    data = tmp_path / "data"
+    root = miniatures.make_siftflow(data)
+    for name in ("trainval.txt", "test.txt"):
+        (data / "sift-flow" / name).unlink()
+    test = [f"{miniatures.SCENES}\\{one}.jpg\n" for one in ("coast_sun14", "street_urb885")]
+    (root / "TestSet1.txt").write_text("".join(test))
+    made = CliRunner().invoke(data_prep, ["siftflow", "--source", str(data), "--out", str(data / "lmdb")])
+    assert made.exit_code == 0, made.output
+    done = {}
+    for read in ("files", "lmdb"):
+        training = thin.thin_training(data, tmp_path / read, 2, model="siftflow-fcn8s", read=read)
+        assert training.workplace.splits.train.ids == ["coast_natu975", "forest_for114", "street_par29"]
+        assert [one.images for one in training.run(progress=False).values()] == [2, 2]
+        done[read] = (training.folder / "losses.csv").read_text()
+    assert done["files"] == done["lmdb"]
+
+
 @pytest.mark.parametrize("model", MODELS)
 def test_lmdbs_built_for_the_training_and_a_resumed_one_are_the_unbroken_one(unbroken, thin, data_of, tmp_path, model):
     training, _ = unbroken(model)
