@@ -16,6 +16,7 @@ LEVELS = {
     "spelling": 0,
     "device": 1,
     "glog": 1,
+    "malloc": 1,
     "parallel": 1,
     "proto": 1,
     "pictures": 1,
