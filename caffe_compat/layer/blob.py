@@ -8,13 +8,14 @@ Source: BVLC/caffe src/caffe/blob.cpp, include/caffe/blob.hpp; python/caffe/_caf
 
 import math
 from collections.abc import Callable, Hashable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
 
 from caffe_compat.device import device as current_device
 from caffe_compat.errors import NetError
-from caffe_compat.layer.synced_memory import SyncedMemory
+from caffe_compat.layer.synced_memory import Origin, ReadRows, SyncedMemory
 
 __all__ = ["MAX_COUNT", "Blob", "Shape", "check_count"]
 
@@ -119,9 +120,14 @@ class Blob:
         self._shape = tuple(value.shape)
         self._data.set(value)
 
-    def write(self, value: torch.Tensor | np.ndarray) -> None:
-        """Copy values of the same count in, in place: blobs that share this memory see them too."""
-        self._data.write(value, self._shape, current_device())
+    def write(self, value: torch.Tensor | np.ndarray, origin: Origin | None = None) -> None:
+        """Copy values of the same count in, in place: blobs that share this memory see them too.
+
+        Args:
+            value: the values.
+            origin: where they can be read again, as they are, if anywhere.
+        """
+        self._data.write(value, self._shape, current_device(), origin)
 
     def relayout(self, memory_format: torch.memory_format) -> None:
         """Keep the values in another memory layout, as long as no array of them is held; they stay the same."""
@@ -133,6 +139,18 @@ class Blob:
         Reading the blob in any other way gives the plain values back. None while an array of them is held.
         """
         return self._data.packed(key, pack, self._shape, current_device())
+
+    def replaced(self, key: Hashable, make: Callable[[ReadRows], Any]) -> Any | None:
+        """What ``make`` derives of the values, which takes their place: they are read from their origin if wanted.
+
+        Args:
+            key: says what is derived.
+            make: derives it, reading rows (along axis 0: from the first up to, and without, the last) one by one.
+
+        Returns:
+            What ``make`` gave; None where the values have no origin, or an array of them is held.
+        """
+        return self._data.replaced(key, make, self._shape, current_device())
 
     def mark_changed(self) -> None:
         """Say that the memory behind ``tensor()`` was changed in place: what was derived from it is stale."""

@@ -17,16 +17,25 @@ import itertools
 import math
 import weakref
 from collections.abc import Callable, Hashable
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 
 from caffe_compat.errors import NetError
 
-__all__ = ["SyncedMemory"]
+__all__ = ["Origin", "ReadRows", "SyncedMemory"]
 
 Shape = tuple[int, ...]
+ReadRows = Callable[[int, int], torch.Tensor]
 _clock = itertools.count(1)  # one for all memories: a blob that takes over another's memory is seen to have changed
+
+
+class Origin(Protocol):
+    """Where values came from and can be read again."""
+
+    def read(self, first: int, last: int) -> np.ndarray:
+        """The values from the first up to, and without, the last: a new flat array."""
 
 
 class SyncedMemory:
@@ -43,7 +52,9 @@ class SyncedMemory:
         self._tensor: torch.Tensor | None = None  # what layers read; any layout, any device
         self._host: torch.Tensor | None = None  # flat, contiguous, CPU: what arrays are views of
         self._host_is_head = False  # the host copy is newer than the tensor
-        self._packed: tuple[Hashable, torch.Tensor] | None = None  # the values in another form, in the tensor's place
+        self._packed: tuple[Hashable, Any] | None = None  # the values in another form, in the tensor's place
+        self._unpacked: Callable[[], torch.Tensor] | None = None  # gives them back
+        self._origin: Origin | None = None  # where the very same values can be read
         self._lease: weakref.ref[np.ndarray] | None = None
         self._lease_seen = False
         self._lease_turn = 0  # when a lease was last seen to let values change unnoticed
@@ -85,7 +96,7 @@ class SyncedMemory:
         """Forget the values: they read as zeros. A live array keeps its memory but no longer belongs to the blob."""
         if self._keeps_room and self._tensor is not None and not self.leased:
             self._room = self._tensor
-        self._tensor = self._host = self._lease = self._packed = None
+        self._tensor = self._host = self._lease = self._packed = self._origin = None
         self._host_is_head = False
         self._dropped = None
         self.generation = next(_clock)
@@ -127,7 +138,7 @@ class SyncedMemory:
         """Take new values from a layer; without a lease the tensor itself is kept, not copied."""
         value = value.detach()
         self.generation = next(_clock)
-        self._dropped = self._packed = None
+        self._dropped = self._packed = self._origin = None
         self._host_is_head = self._may_add_in_place = False
         if self._apart(value.device):
             self._tensor = value
@@ -143,6 +154,7 @@ class SyncedMemory:
         """The tensor was changed in place: it is now newer than the host copy and than anything derived from it."""
         self.generation = next(_clock)
         self._host_is_head = False
+        self._origin = None
 
     def relayout(self, memory_format: torch.memory_format) -> None:
         """Keep the values in another memory layout from now on, unless an array of them is held or they are zeros."""
@@ -165,19 +177,71 @@ class SyncedMemory:
         Returns:
             The packed values; None where an array of them is held, or host and device copies are apart.
         """
-        if self.leased or self._host_is_head or self._apart(device):
+        if not self._may_pack(device):
             return None
         if self._packed is None or self._packed[0] != key:
-            self._packed = key, pack(self.tensor(shape, device))
-            self._tensor = self._host = self._lease = None
+            values = pack(self.tensor(shape, device))
+            self._hold(key, values, values.to_dense)
+        assert self._packed is not None
         return self._packed[1]
+
+    def replaced(
+        self, key: Hashable, make: Callable[[ReadRows], Any], shape: Shape, device: torch.device
+    ) -> Any | None:
+        """What is derived from the values, which takes their place until somebody reads them: from their origin.
+
+        Args:
+            key: says what is derived.
+            make: derives it, reading rows of the values (those from the first up to, and without, the last along axis
+                0) one after the other: they are not in memory any more.
+            shape: as for ``tensor``.
+            device: as for ``tensor``.
+
+        Returns:
+            What ``make`` gave; None where there is no origin, or where ``packed`` gives None.
+        """
+        origin = self._origin
+        if not self._may_pack(device) or origin is None:
+            return None
+        if self._packed is None or self._packed[0] != key:
+            row = math.prod(shape[1:])
+
+            def rows(first: int, last: int) -> torch.Tensor:
+                return torch.from_numpy(origin.read(first * row, last * row)).view(last - first, *shape[1:])
+
+            self._hold(None, None, lambda: rows(0, shape[0]))
+            self._hold(key, make(rows), lambda: rows(0, shape[0]))
+        assert self._packed is not None
+        return self._packed[1]
+
+    def _may_pack(self, device: torch.device) -> bool:
+        return not (self.leased or self._host_is_head or self._apart(device))
+
+    def _hold(self, key: Hashable, values: Any, unpacked: Callable[[], torch.Tensor]) -> None:
+        """Keep the values in another form alone."""
+        self._packed, self._unpacked = (key, values), unpacked
+        self._tensor = self._host = self._lease = None
 
     def _unpack(self) -> None:
         if self._packed is not None:
-            self._tensor, self._packed = self._packed[1].to_dense(), None
+            assert self._unpacked is not None
+            self._tensor, self._packed = self._unpacked(), None
 
-    def write(self, value: torch.Tensor | np.ndarray, shape: Shape, device: torch.device) -> None:
-        """Copy new values into the memory that is already there (parameters: other blobs may share it)."""
+    def write(
+        self,
+        value: torch.Tensor | np.ndarray,
+        shape: Shape,
+        device: torch.device,
+        origin: Origin | None = None,
+    ) -> None:
+        """Copy new values into the memory that is already there (parameters: other blobs may share it).
+
+        Args:
+            value: of the same count.
+            shape: as for ``tensor``.
+            device: as for ``tensor``.
+            origin: where these values can be read again, if anywhere.
+        """
         self._packed = None  # all of it is overwritten
         held = self.tensor(shape, device) if self.written else torch.empty(shape, dtype=self.dtype, device=device)
         if isinstance(value, np.ndarray):
@@ -191,6 +255,7 @@ class SyncedMemory:
             self.mark_changed()
         else:
             self.set(held)
+        self._origin = None if self.leased else origin  # who holds an array may write to it
 
     def add(self, value: torch.Tensor, shape: Shape) -> None:
         """Add a layer's result to what is there."""
@@ -229,6 +294,7 @@ class SyncedMemory:
                 root = self._host.numpy()
         self._lease = weakref.ref(root)
         self._lease_seen = True
+        self._origin = None  # it may be written to
         return root[: math.prod(shape)].reshape(shape)
 
     def _sync_to_host(self, shape: Shape, root: np.ndarray | None) -> np.ndarray:

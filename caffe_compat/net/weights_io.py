@@ -14,6 +14,7 @@ import numpy as np
 from caffe_compat.errors import WeightsError
 from caffe_compat.layer.blob import Blob, Shape
 from caffe_compat.net.graph import Graph
+from caffe_compat.proto.kept_file import ValuesInFile
 from caffe_compat.proto.weights import LayerWeights, read_caffemodel, write_caffemodel, write_caffemodel_h5
 
 __all__ = ["copy_from", "load", "save", "save_hdf5", "share_with"]
@@ -42,7 +43,7 @@ def copy_from(graph: Graph, layers: Iterable[LayerWeights], source: str) -> None
     targets: dict[str, Sequence[Blob]] = {}
     for node in graph.nodes:
         targets.setdefault(node.layer.name, node.layer.blobs)
-    writes: list[tuple[Blob, np.ndarray]] = []
+    writes: list[tuple[Blob, np.ndarray, ValuesInFile | None]] = []
     for layer in layers:
         if layer.name not in targets:
             _log.info("%s: layer '%s' is not in the net; ignored", source, layer.name)
@@ -54,15 +55,16 @@ def copy_from(graph: Graph, layers: Iterable[LayerWeights], source: str) -> None
                 f"{source}: layer '{layer.name}' has {len(given)} blobs, the net's has {len(blobs)}; "
                 "rename the layer in the net to leave it out"
             )
-        for i, (array, blob) in enumerate(zip(given, blobs, strict=True)):
+        origins = [*layer.origins, *[None] * (len(given) - len(layer.origins))]
+        for i, (array, origin, blob) in enumerate(zip(given, origins, blobs, strict=True)):
             if array is None:
                 _check_left_out(graph, layer.name, i, source)
                 continue
             if not _same_shape(array.shape, blob.shape):
                 raise WeightsError(_mismatch(source, layer.name, i, array.shape, blob.shape))
-            writes.append((blob, array))
-    for blob, array in writes:
-        blob.write(array)
+            writes.append((blob, array, origin))
+    for blob, array, origin in writes:
+        blob.write(array, origin)
 
 
 def _check_left_out(graph: Graph, layer: str, index: int, source: str) -> None:

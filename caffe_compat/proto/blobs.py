@@ -17,6 +17,7 @@ from google.protobuf.message import DecodeError
 
 from caffe_compat.errors import WeightsError
 from caffe_compat.proto.caffe_pb2 import BlobProto
+from caffe_compat.proto.kept_file import KeptFile
 from caffe_compat.proto.whole_file import replacing
 from caffe_compat.proto.wire import BYTES, FIXED32, FIXED64, encode_varint, key, read_field
 
@@ -28,6 +29,7 @@ __all__ = [
     "blob_to_array",
     "check_shape",
     "is_hdf5",
+    "map_and_keep",
     "map_file",
     "read_blob",
     "read_blobproto",
@@ -68,11 +70,17 @@ def map_file(path: str | os.PathLike[str], wanted: str) -> np.ndarray:
     Raises:
         WeightsError: it is missing, a directory, unreadable, empty, or prototxt text.
     """
+    return map_and_keep(path, wanted)[0]
+
+
+def map_and_keep(path: str | os.PathLike[str], wanted: str) -> tuple[np.ndarray, KeptFile]:
+    """As ``map_file``, and the file itself, to read from it again when the array is gone."""
     source = os.fspath(path)
     try:
         with open(source, "rb") as file:
             if os.fstat(file.fileno()).st_size == 0:
                 raise WeightsError(f"{source}: is empty (0 bytes); {wanted} was expected")
+            kept = KeptFile(file, source)
             buffer = np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), np.uint8)
     except FileNotFoundError:
         raise WeightsError(f"{source}: no such file; {wanted} was expected") from None
@@ -83,7 +91,7 @@ def map_file(path: str | os.PathLike[str], wanted: str) -> np.ndarray:
     head = bytes(buffer[:4096])
     if _TEXT_FIELD.match(head) and not _CONTROL.search(head):
         raise WeightsError(f"{source}: is prototxt text; {wanted} in binary or HDF5 form was expected")
-    return buffer
+    return buffer, kept
 
 
 def check_shape(shape: Sequence[int], where: str) -> int:

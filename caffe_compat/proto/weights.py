@@ -18,16 +18,17 @@ from caffe_compat.proto import caffe_pb2
 from caffe_compat.proto.blob_scan import BlobScan
 from caffe_compat.proto.blobs import (
     INT_MAX,
-    BlobArrays,
     array_to_blob,
     blob_chunks,
     blob_to_array,
     is_hdf5,
+    map_and_keep,
     map_file,
     read_blobproto,
     write_blobproto,
 )
 from caffe_compat.proto.caffe_pb2 import LayerParameter, NetParameter
+from caffe_compat.proto.kept_file import KeptFile, ValuesInFile
 from caffe_compat.proto.upgrade import upgrade_net
 from caffe_compat.proto.whole_file import replacing
 from caffe_compat.proto.wire import BYTES, fields, key
@@ -60,6 +61,7 @@ class LayerWeights:
             (shared parameters); blobs left out at the end are not in the list at all.
         param: the layer's definition, in the current form, without blobs.
         diffs: gradients beside the blobs, if the file has them (snapshot_diff); else empty.
+        origins: beside the blobs, where to read each again; None where that cannot be done; empty if for none.
     """
 
     name: str
@@ -67,6 +69,7 @@ class LayerWeights:
     blobs: list[np.ndarray | None] = field(default_factory=list)
     param: LayerParameter = field(default_factory=LayerParameter)
     diffs: list[np.ndarray | None] = field(default_factory=list)
+    origins: Sequence[ValuesInFile | None] = ()
 
 
 @dataclass
@@ -97,7 +100,7 @@ def read_caffemodel(path: str | os.PathLike[str]) -> list[LayerWeights]:
             is impossible (more than INT_MAX values) or not filled.
     """
     source = os.fspath(path)
-    buffer = map_file(path, "a caffemodel")
+    buffer, file = map_and_keep(path, "a caffemodel")
     if is_hdf5(buffer):
         from caffe_compat.proto import hdf5  # h5py takes its time: only for who has such files
 
@@ -110,16 +113,17 @@ def read_caffemodel(path: str | os.PathLike[str]) -> list[LayerWeights]:
         upgrade_net(net, source)
     except ParseError as error:
         raise WeightsError(str(error)) from None
-    return [_layer_weights(layer, scan.blobs, source) for layer in net.layer]
+    return [_layer_weights(layer, scan, file) for layer in net.layer]
 
 
-def _layer_weights(layer: LayerParameter, blobs: list[BlobArrays], source: str) -> LayerWeights:
+def _layer_weights(layer: LayerParameter, scan: BlobScan, file: KeptFile) -> LayerWeights:
     if not isinstance(layer.name, str) or not isinstance(layer.type, str):  # bytes where they are not UTF-8
-        raise WeightsError(f"{source}: layer {layer.name!r}: its name or type is not text; the file is damaged")
-    found = [blobs[blob.num] for blob in layer.blobs]
+        raise WeightsError(f"{scan.source}: layer {layer.name!r}: its name or type is not text; the file is damaged")
+    found = [scan.blobs[blob.num] for blob in layer.blobs]
     layer.ClearField("blobs")
     diffs = [blob.diff for blob in found] if any(blob.diff is not None for blob in found) else []
-    return LayerWeights(layer.name, layer.type, [blob.data for blob in found], layer, diffs)
+    origins = [file.values(blob.data, scan.buffer) for blob in found]
+    return LayerWeights(layer.name, layer.type, [blob.data for blob in found], layer, diffs, origins)
 
 
 def write_caffemodel(
