@@ -17,8 +17,8 @@ def run_convolution(stage: Stage, x: torch.Tensor, pad: tuple[int, int]) -> torc
         x: N x C x H x W, channels last.
         pad: zero rows and columns on each side, in place of the layer's.
     """
-    layer, x = stage.node.layer, x.to(stage.dtype)
+    layer = stage.node.layer
     assert isinstance(layer, Convolution)
     if "winograd" in stage.on and winograd.pays(layer, x, pad):
-        return winograd.convolve(layer, x, pad, stage.relu)
-    return packed.convolve(layer, x, pad, stage.relu, "fuse" in stage.on)
+        return winograd.convolve(layer, x.float(), pad, stage.relu)
+    return packed.convolve(layer, x.to(stage.dtype), pad, stage.relu, "fuse" in stage.on)

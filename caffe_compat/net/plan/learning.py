@@ -19,7 +19,7 @@ from caffe_compat.layer.vision.convolution import Convolution
 from caffe_compat.layer.vision.layout import fast_layout
 from caffe_compat.layer.vision.pooling import Pooling
 from caffe_compat.net.graph import Node
-from caffe_compat.net.plan import products, winograd
+from caffe_compat.net.plan import products, tiles, winograd
 from caffe_compat.net.plan.precision import lowered
 
 __all__ = ["learn"]
@@ -151,7 +151,7 @@ class _Winograd(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, pad: tuple[int, int]) -> Tensor:
         ctx.save_for_backward(x, weight)
         ctx.pad = pad
-        return winograd.correlate(x, list(winograd.transform(weight)), bias, pad)
+        return _tiled(x, weight, bias, pad)
 
     @staticmethod
     @once_differentiable
@@ -160,7 +160,11 @@ class _Winograd(torch.autograd.Function):
         diff, pad = fast_layout(top_diff), ctx.pad
         bottom = None
         if ctx.needs_input_grad[0]:  # correlation with the kernels turned round, from outputs to channels
-            turned = winograd.transform(weight.flip(2, 3).transpose(0, 1))
-            bottom = winograd.correlate(diff, list(turned), None, (2 - pad[0], 2 - pad[1]))
-        gradient = winograd.kernel_gradient(x, diff, pad) if ctx.needs_input_grad[1] else None
+            bottom = _tiled(diff, weight.flip(2, 3).transpose(0, 1), None, (2 - pad[0], 2 - pad[1]))
+        gradient = tiles.kernel_gradient(x, diff, pad) if ctx.needs_input_grad[1] else None
         return bottom, gradient, _bias_gradient(diff) if ctx.needs_input_grad[2] else None, None
+
+
+def _tiled(x: Tensor, kernels: Tensor, bias: Tensor | None, pad: tuple[int, int]) -> Tensor:
+    prepared = tiles.prepare(lambda first, last: kernels[first:last], kernels.shape, tiles.FOR_3, exact=False)
+    return tiles.correlate(x, prepared, bias, pad, relu=False)

@@ -1,7 +1,7 @@
 """The execution plan: which layers of a lean net run by which rewrite.
 
     fuse      convolutions with packed weights and the ReLU in them (packed.py)
-    winograd  3 x 3 convolutions of many channels with a quarter of the multiplications (winograd.py)
+    winograd  3 x 3 and 7 x 7 convolutions of many channels with a third or less of the multiplications (winograd.py)
     windows   only what the image reaches of a padded map (windows.py)
     strips    large windows in strips that fit the cache (windows.py)
     diagonal  interpolating Deconvolutions without multiplying zeros (interpolation.py)
@@ -25,12 +25,13 @@ import torch
 from caffe_compat.device import device
 from caffe_compat.layer.blob import Blob
 from caffe_compat.layer.contract import Context
-from caffe_compat.layer.vision.convolution import BaseConvolution
+from caffe_compat.layer.vision.convolution import BaseConvolution, Convolution
 from caffe_compat.layer.vision.crop import Crop
 from caffe_compat.layer.vision.deconvolution import Deconvolution
 from caffe_compat.layer.vision.layout import fast_layout
+from caffe_compat.malloc import keep_freed_memory
 from caffe_compat.net.graph import Node
-from caffe_compat.net.plan import packed
+from caffe_compat.net.plan import packed, winograd
 from caffe_compat.net.plan.background import Backgrounds, run_whole
 from caffe_compat.net.plan.bound import Bounds
 from caffe_compat.net.plan.interpolation import Interpolations
@@ -62,6 +63,8 @@ class Plan:
         self.enabled = enabled
         self.low = low
         self.on = set(REWRITES) if enabled else set()
+        if enabled:
+            keep_freed_memory()
         self._nodes = nodes
         # packing takes a weight's memory once more: the large ones go first, before other things are prepared
         self._large = [node for node in nodes if is_convolution(node) and node.layer.blobs[0].count > _LARGE]
@@ -151,10 +154,18 @@ class Plan:
         if "fuse" in self.on and not self.low:
             for node in self._large:
                 self._bounds.norm(node)  # while the plain values are there
-                packed.pack(node.layer, node.bottom[0].shape)  # type: ignore[arg-type]
+                self._prepare(node)
         if not self._bounds.holds(bottom, chain.stages):
             return None
         return self._staged(chain, fast_layout(bottom)).float()
+
+    def _prepare(self, node: Node) -> None:
+        """Put a large convolution's weight into the form that it is used in."""
+        layer, shape = node.layer, node.bottom[0].shape
+        assert isinstance(layer, Convolution)
+        pad = layer.window.pad
+        if "winograd" not in self.on or not winograd.prepare_large(layer, shape, (pad[0], pad[1])):
+            packed.pack(layer, shape)
 
     def done(self, chain: Chain) -> None:
         """The chain's top has been set: remember what is known of it."""

@@ -12,7 +12,7 @@ import torch
 
 from caffe_compat.device import device
 from caffe_compat.layer.vision.convolution import Convolution
-from caffe_compat.net.plan.matmul import packed, times_transpose, usable
+from caffe_compat.net.plan.matmul import pack, times_transpose, usable
 
 __all__ = ["bottom_gradient", "convolve", "pays", "weight_gradient"]
 
@@ -84,7 +84,7 @@ def weight_gradient(x: Tensor, top_diff: Tensor, into: Tensor) -> None:
     outputs = top_diff.shape[1]
     diffs = top_diff.permute(1, 0, 2, 3).reshape(outputs, -1)
     seen = _columns(x, into.shape[2:]).T.contiguous()
-    factor = packed(seen, min(_ROWS, outputs))
+    factor = pack(seen, min(_ROWS, outputs))
     rows = _matrix(into)
     for first in range(0, outputs, _ROWS):
         rows[first : first + _ROWS] = times_transpose(diffs[first : first + _ROWS], factor)

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from caffe_compat.layer.blob import Blob
-from caffe_compat.net.plan import products, winograd
+from caffe_compat.net.plan import products, tiles
 
 TEXT = """
 layer {{ name: "data" type: "Input" top: "data"
@@ -70,7 +70,7 @@ def step(net) -> None:
 def calls(monkeypatch) -> list[str]:
     """Which of the own gradients ran."""
     seen: list[str] = []
-    for module, name in ((products, "weight_gradient"), (winograd, "kernel_gradient")):
+    for module, name in ((products, "weight_gradient"), (tiles, "kernel_gradient")):
         plain = getattr(module, name)
 
         def counted(*args, _plain=plain, _name=name):

@@ -5,7 +5,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from caffe_compat.net.plan import matmul, winograd
+from caffe_compat.net.plan import matmul, tiles, winograd
 
 pytestmark = pytest.mark.skipif(not matmul.usable(), reason="this torch has no packed matrix products")
 
@@ -21,7 +21,7 @@ PLAIN = {"channels": 5, "pad": 1, "bias": "true", "more": "", "neuron": "ReLU"}
 @pytest.fixture(autouse=True)
 def small(monkeypatch) -> None:
     monkeypatch.setattr(winograd, "_CHANNELS", 4)
-    monkeypatch.setattr(winograd, "_POSITIONS", 1)
+    monkeypatch.setattr(winograd, "_TILES", 1)
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def assert_same(nets) -> None:
 @pytest.mark.parametrize("size", [(9, 14), (8, 16), (3, 3), (5, 30), (41, 7)])
 @pytest.mark.parametrize("group", [1, 30_000, 8 << 20])
 def test_equal_to_the_plain_run(pair, ran, monkeypatch, changes, size, group):
-    monkeypatch.setattr(winograd, "_GROUP_BYTES", group)
+    monkeypatch.setattr(tiles, "_GROUP_BYTES", group)
     nets = pair(**changes)
     for net in nets:
         net.blobs["data"].reshape(2, 5, *size)
