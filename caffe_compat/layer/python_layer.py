@@ -18,8 +18,8 @@ in a module ``halving`` is the prototxt's
             python_param { module: "halving" layer: "Halve" param_str: "0.5" } }
 
 A prototxt must not be able to run any code it likes, so a module is used only when the program has imported it already,
-or allowed it with ``allow_python_layers("halving")``. ``install_as_caffe()`` and the ``run`` verb import every module
-that a prototxt names, as Caffe does.
+or allowed it with ``allow_python_layers("halving")``. ``install_as_caffe()``, the ``run`` verb and the tools' flag
+``-python_layers`` import every module that a prototxt names, as Caffe does.
 """
 
 import importlib
@@ -201,7 +201,7 @@ class Python(BlobLayer):
             raise self.error(
                 f"module '{name}' is not imported, and a prototxt may not import it on its own; "
                 f"import it first, or call caffe_compat.allow_python_layers('{name}'), "
-                "or run the script with python -m caffe_compat run"
+                "or run the script with python -m caffe_compat run; Caffe's tools take -python_layers"
             )
         try:
             return importlib.import_module(name)

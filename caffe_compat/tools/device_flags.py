@@ -1,4 +1,4 @@
-"""The flags that train, test, time and device_query share, and what they choose: device, net state, precision.
+"""The flags that train, test, time and device_query share, and what they choose: device, net state, precision, layers.
 
 Source: BVLC/caffe tools/caffe.cpp (get_gpus, get_stages_from_flags).
 """
@@ -10,23 +10,40 @@ import click
 import torch
 
 from caffe_compat import glog
+from caffe_compat.aliases import install_as_caffe
 from caffe_compat.device import set_device, set_mode_cpu, set_mode_gpu
 from caffe_compat.errors import DeviceError
 from caffe_compat.net.plan.precision import PRECISIONS
 from caffe_compat.tools.flags import flag
 
-__all__ = ["chosen_gpus", "precision_flag", "stages_of", "state_flags", "use_one_device"]
+__all__ = ["chosen_gpus", "precision_flag", "python_layers_flag", "stages_of", "state_flags", "use_one_device"]
 
 
 def state_flags(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The flags -gpu, -level and -stage."""
+    """The flags -gpu, -level, -stage and -python_layers, of which the last is not handed on."""
     for decorate in (
+        python_layers_flag,
         flag("stage", "Stages of the net's state, separated by commas."),
         flag("level", "Level of the net's state.", 0, int),
         flag("gpu", "Run on this CUDA device (a number, or 'all'); without it, on the CPU."),
     ):
         command = decorate(command)
     return command
+
+
+def python_layers_flag(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The switch -python_layers, which takes effect by itself."""
+    help_ = (
+        "Import the modules that the net's Python layers name, as Caffe does; their 'import caffe' means caffe_compat."
+    )
+    return click.option(
+        "--python_layers/--nopython_layers", help=help_, expose_value=False, callback=_use_python_layers
+    )(command)
+
+
+def _use_python_layers(_: click.Context, __: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        install_as_caffe()
 
 
 def precision_flag(command: Callable[..., Any]) -> Callable[..., Any]:

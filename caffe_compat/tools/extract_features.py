@@ -24,7 +24,7 @@ from caffe_compat.net.net import Net
 from caffe_compat.proto.caffe_pb2 import TEST
 from caffe_compat.proto.datum import array_to_datum
 from caffe_compat.proto.whole_file import replacing
-from caffe_compat.tools.device_flags import use_one_device
+from caffe_compat.tools.device_flags import python_layers_flag, use_one_device
 from caffe_compat.tools.flags import FlagCommand
 from caffe_compat.tools.lmdb_file import creating_lmdb
 
@@ -42,6 +42,7 @@ Store = Callable[[Blob], None]
 @click.argument("db_type", type=click.Choice(("lmdb", "hdf5", "leveldb")))
 @click.argument("mode", type=click.Choice(("CPU", "GPU")), default="CPU")
 @click.argument("device_id", default="0")
+@python_layers_flag
 def extract_features(
     weights: str, prototxt: str, blobs: str, datasets: str, batches: int, db_type: str, mode: str, device_id: str
 ) -> None:
