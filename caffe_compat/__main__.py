@@ -5,11 +5,14 @@ imported only when its verb, or the list of verbs, is asked for.
 """
 
 import importlib
+import platform
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import click
 
 from caffe_compat.errors import CaffeError
+from caffe_compat.spelling import did_you_mean
 
 __all__ = ["VERBS", "main"]
 
@@ -50,6 +53,19 @@ class _VerbTable(click.Group):
         verb: click.Command = getattr(importlib.import_module(module), command)
         return verb
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] not in VERBS and not args[0].startswith("-"):
+            ctx.fail(f"unknown verb '{args[0]}'{did_you_mean(args[0], VERBS)}; known: {', '.join(VERBS)}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Every verb with its whole first sentence, which click would cut at the line's end."""
+        verbs = {name: self.get_command(ctx, name) for name in VERBS}
+        with formatter.section("Verbs"):
+            formatter.write_dl([(name, verb.get_short_help_str(1000)) for name, verb in verbs.items() if verb])
+
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
@@ -59,9 +75,29 @@ class _VerbTable(click.Group):
             raise click.ClickException(str(error)) from error
 
 
-@click.group(cls=_VerbTable)
+def _tell_versions(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        of = {}
+        for package in ("caffe-compat", "torch"):
+            try:
+                of[package] = version(package)
+            except PackageNotFoundError:
+                of[package] = "(not installed, run as it lies)"
+        click.echo(f"caffe-compat {of['caffe-compat']}, Python {platform.python_version()}, torch {of['torch']}")
+        ctx.exit()
+
+
+@click.group(
+    cls=_VerbTable, subcommand_metavar="VERB [ARGS]...", context_settings={"help_option_names": ["-h", "--help"]}
+)
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_tell_versions, help="Tell versions."
+)
 def _verbs() -> None:
-    """Caffe's tools, on PyTorch."""
+    """Caffe's tools, on PyTorch; caffe-compat VERB --help tells what one takes.
+
+    Flags are written as Caffe's: -iterations 50, -iterations=50 or --iterations 50.
+    """
 
 
 def main() -> None:
