@@ -4,8 +4,9 @@ Writes LOG's name with ``.train`` and ``.test`` into the folder: CSV with the co
 training began), LearningRate, and one for each output of the net. A table without rows is not written.
 
 As in Caffe's script, the rate in a row is the one logged last before it, and the first row takes that of the second.
-Where we differ: values nan and inf are kept, a table may have a single row, and the prefix may have a year
-(``I20261122``, as newer glog writes it) or not (``I1122``).
+Where we differ: in a log without the line "Solving" (that of a script which calls ``solver.step``, or of ``solve.py``)
+training begins at the first line that tells an iteration; values nan and inf are kept, a table may have a single row,
+and the prefix may have a year (``I20261122``, as newer glog writes it) or not (``I1122``).
 
 Source: BVLC/caffe tools/extra/parse_log.py, extract_seconds.py.
 """
@@ -80,6 +81,7 @@ def read_log(path: str) -> tuple[Table, Table]:
         raise DataError(f"{path}: cannot be read: {error.strerror}; the log of a training was expected") from None
     clock = _Clock(year)
     rows = _Rows("Train"), _Rows("Test")
+    begins = re.compile("Solving") if any("Solving" in line for line in lines) else _ITERATION
     start: datetime | None = None
     iteration: float | None = None
     rate = float("nan")
@@ -88,8 +90,9 @@ def read_log(path: str) -> tuple[Table, Table]:
         if now is None:
             continue
         if start is None:
-            start = now if "Solving" in line else None
-            continue
+            if not begins.search(line):
+                continue
+            start = now
         if found := _ITERATION.search(line):
             iteration = float(found[1])
         if iteration is None:
@@ -99,7 +102,7 @@ def read_log(path: str) -> tuple[Table, Table]:
         for kind in rows:
             kind.take(line, {"NumIters": iteration, "Seconds": (now - start).total_seconds(), "LearningRate": rate})
     if start is None:
-        raise DataError(f"{path}: has no line with 'Solving', by which a training begins; give the log of a training")
+        raise DataError(f"{path}: has no line with 'Solving' or 'Iteration'; give the log of a training")
     return rows[0].finished(), rows[1].finished()
 
 

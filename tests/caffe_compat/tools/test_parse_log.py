@@ -98,9 +98,25 @@ def test_a_table_without_rows_is_not_written(verb, tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["log", "log.train", "verb.log"]
 
 
+def test_a_log_of_steps_begins_at_its_first_iteration(tmp_path):
+    """A script that calls ``solver.step`` never logs "Solving"."""
+    log = tmp_path / "log"
+    log.write_text(
+        row(1, "Solver scaffolding done.")
+        + row(2, "Iteration 0 (x), loss = 1")
+        + row(2, "    Train net output #0: loss = 1")
+        + row(2, "Iteration 0, lr = 0.5")
+        + row(5, "Iteration 20 (x), loss = 1")
+        + row(5, "    Train net output #0: loss = 0.5")
+    )
+    train, test = read_log(str(log))
+    assert [(one["NumIters"], one["Seconds"], one["loss"]) for one in train] == [(0, 0, 1), (20, 3, 0.5)]
+    assert test == []
+
+
 def test_what_is_no_log(verb, tmp_path):
     (tmp_path / "log").write_text("hello\n")
-    with pytest.raises(DataError, match="has no line with 'Solving'"):
+    with pytest.raises(DataError, match="has no line with 'Solving' or 'Iteration'; give"):
         read_log(str(tmp_path / "log"))
     with pytest.raises(DataError, match="cannot be read: No such file"):
         read_log(str(tmp_path / "missing"))
