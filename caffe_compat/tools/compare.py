@@ -78,6 +78,8 @@ def differences(prototxt: str, weights: str, record: str) -> Iterator[Difference
     """
     try:
         file = h5py.File(record, "r")
+    except FileNotFoundError:
+        raise DataError(f"{record}: no such file; make it with record_with_caffe.py") from None
     except OSError as error:
         raise DataError(f"{record}: cannot be read as HDF5 ({error}); make it with record_with_caffe.py") from None
     with file:

@@ -200,6 +200,7 @@ def test_recordings_of_the_real_caffe(realdata, tmp_path, name, prototxt, model)
 @pytest.mark.parametrize(
     ("make", "message"),
     [
+        (lambda path: None, "r.h5: no such file; make it with record_with_caffe.py"),
         (lambda path: path.write_bytes(b"no HDF5"), "cannot be read as HDF5"),
         (lambda path: h5py.File(path, "w").close(), "is no record of a net; make it with record_with_caffe.py"),
     ],
