@@ -39,6 +39,21 @@ def miniatures():
 
 
 @pytest.fixture(scope="session")
+def snapshots():
+    """What snapshots.py defines: latest, blobs_of, assert_same_bits."""
+    return SimpleNamespace(**runpy.run_path(str(PROGRAM.with_name("snapshots.py"))))
+
+
+@pytest.fixture(scope="session")
+def unbroken(thin, drawn_once, tmp_path_factory):
+    """Four iterations of voc-fcn32s without a break, from files: the training, its scores and folder; only to read."""
+    folder = tmp_path_factory.mktemp("unbroken")
+    training = thin.thin_training(drawn_once, folder)
+    scores = training.run(progress=False)
+    return training, scores, folder
+
+
+@pytest.fixture(scope="session")
 def data_of(miniatures, drawn_once, tmp_path_factory):
     """Function: the data folder of a dataset in miniature, to be read only."""
     made = {"voc": drawn_once}

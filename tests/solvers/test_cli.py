@@ -1,4 +1,4 @@
-"""solve.py's command line: lists, errors in one line, options that exclude each other. Trainings: test_training.py."""
+"""solve.py's command line: lists, errors in one line, options that exclude each other. No trainings."""
 
 import re
 import subprocess

@@ -7,7 +7,6 @@ from click.testing import CliRunner
 from caffe_compat.errors import WeightsError
 from caffe_compat.net.net import Net
 from caffe_compat.proto.caffe_pb2 import TEST
-from caffe_compat.proto.weights import read_caffemodel, read_solverstate
 from data_prep.cli import main as data_prep
 from nets.catalogue import lookup
 from nets.classifiers import build
@@ -20,19 +19,6 @@ from solvers.training import latest_snapshot, weights_of
 
 MODELS = ("nyud-fcn32s-color-hha", "siftflow-fcn32s", "pascalcontext-fcn32s")
 METRICS = ("pixel_accuracy", "mean_accuracy", "mean_iu", "fw_iu")
-
-
-def blobs_of(path):
-    return {f"{layer.name}/{i}": blob for layer in read_caffemodel(path) for i, blob in enumerate(layer.blobs)}
-
-
-def assert_same_bits(state, other):
-    ours, theirs = blobs_of(weights_of(state)), blobs_of(weights_of(other))
-    assert list(ours) == list(theirs)
-    assert [name for name in ours if not np.array_equal(ours[name], theirs[name])] == []
-    ours, theirs = read_solverstate(state), read_solverstate(other)
-    assert ours.iter == theirs.iter
-    assert all(np.array_equal(a, b) for a, b in zip(ours.history, theirs.history, strict=True))
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +84,7 @@ def test_losses_and_scores_of_every_task_are_kept(unbroken, model):
         ("pascalcontext-fcn32s", ["pascalcontext", "--source", "{data}", "--split", "train", "--split", "val"]),
     ],
 )
-def test_the_lmdbs_of_data_prep_give_the_same_training(unbroken, thin, data_of, tmp_path, model, options):
+def test_the_lmdbs_of_data_prep_give_the_same_training(unbroken, thin, data_of, tmp_path, model, options, snapshots):
     training, _ = unbroken(model)
     known = lookup(model)
     data = data_of(known.dataset)
@@ -114,7 +100,7 @@ def test_the_lmdbs_of_data_prep_give_the_same_training(unbroken, thin, data_of, 
     assert not (other.folder / "lmdb").exists()
     for name in ("losses.csv", "scores.csv"):
         assert (other.folder / name).read_text() == (training.folder / name).read_text()
-    assert_same_bits(latest_snapshot(other.folder), latest_snapshot(training.folder))
+    snapshots.assert_same_bits(latest_snapshot(other.folder), latest_snapshot(training.folder))
 
 
 def test_siftflow_of_the_dataset_s_own_list_is_prepared_and_trained(thin, miniatures, tmp_path):
@@ -137,7 +123,9 @@ def test_siftflow_of_the_dataset_s_own_list_is_prepared_and_trained(thin, miniat
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_lmdbs_built_for_the_training_and_a_resumed_one_are_the_unbroken_one(unbroken, thin, data_of, tmp_path, model):
+def test_lmdbs_built_for_the_training_and_a_resumed_one_are_the_unbroken_one(
+    unbroken, thin, data_of, tmp_path, model, snapshots
+):
     training, _ = unbroken(model)
     data = data_of(lookup(model).dataset)
     thin.thin_training(data, tmp_path, 2, model=model, read="lmdb").run(score_every=0, progress=False)
@@ -147,7 +135,7 @@ def test_lmdbs_built_for_the_training_and_a_resumed_one_are_the_unbroken_one(unb
     assert {path.name.partition("_")[0] for path in (resumed.folder / "lmdb").iterdir()} == {lookup(model).dataset}
     for name in ("losses.csv", "scores.csv"):
         assert (resumed.folder / name).read_text() == (training.folder / name).read_text()
-    assert_same_bits(latest_snapshot(resumed.folder), latest_snapshot(training.folder))
+    snapshots.assert_same_bits(latest_snapshot(resumed.folder), latest_snapshot(training.folder))
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -194,11 +182,11 @@ def vgg(thin, tmp_path):
     return tmp_path / "vgg.caffemodel"
 
 
-def test_depth_starts_from_the_mean_of_the_colour_kernels(thin, data_of, tmp_path, vgg):
+def test_depth_starts_from_the_mean_of_the_colour_kernels(thin, data_of, tmp_path, vgg, snapshots):
     training = thin.thin_training(
         data_of("nyud"), tmp_path / "runs", 1, model="nyud-fcn32s-color-d", weights=vgg, change_net=None
     )
-    old, new = blobs_of(vgg)["conv1_1/0"], training.solver.net.params["conv1_1_bgrd"][0].data
+    old, new = snapshots.blobs_of(vgg)["conv1_1/0"], training.solver.net.params["conv1_1_bgrd"][0].data
     assert np.array_equal(new[:, :3], old)
     np.testing.assert_allclose(new[:, 3], old.mean(axis=1), rtol=1e-6)
     found = training.check()
@@ -208,7 +196,7 @@ def test_depth_starts_from_the_mean_of_the_colour_kernels(thin, data_of, tmp_pat
     assert training.finished
 
 
-def test_two_streams_start_from_two_files(thin, data_of, tmp_path, capsys):
+def test_two_streams_start_from_two_files(thin, data_of, tmp_path, capsys, snapshots):
     data, files = data_of("nyud"), {}
     for stream in ("color", "hha"):
         first = thin.thin_training(data, tmp_path / "first", 1, model=f"nyud-fcn32s-{stream}")
@@ -224,7 +212,7 @@ def test_two_streams_start_from_two_files(thin, data_of, tmp_path, capsys):
     )
     assert training.origin == f"{files['color']}, {files['hha']}"
     for stream, path in files.items():
-        stored = blobs_of(path)
+        stored = snapshots.blobs_of(path)
         for layer in ("conv1_1", "fc7", "score_fr"):
             assert np.array_equal(training.solver.net.params[f"{layer}{stream}"][0].data, stored[f"{layer}/0"])
     assert not training.check().faults
