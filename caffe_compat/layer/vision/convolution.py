@@ -30,10 +30,16 @@ class Window:
         return tuple(d * (k - 1) + 1 for k, d in zip(self.kernel, self.dilation, strict=True))
 
     def convolved(self, sizes: Sequence[int]) -> Shape:
-        """Sizes after convolution: floor((size + 2 pad - extent) / stride) + 1; below 1 where it is too large."""
-        return tuple(
-            (n + 2 * p - e) // s + 1 for n, p, e, s in zip(sizes, self.pad, self.extent, self.stride, strict=True)
-        )
+        """Sizes after convolution: (size + 2 pad - extent) / stride, rounded towards zero, + 1.
+
+        So a window that is too large by less than its stride still has one position; below 1 where it has none.
+        """
+        room = (n + 2 * p - e for n, p, e in zip(sizes, self.pad, self.extent, strict=True))
+        return tuple((r // s if r >= 0 else -(-r // s)) + 1 for r, s in zip(room, self.stride, strict=True))
+
+    def lacking(self, sizes: Sequence[int]) -> Shape:
+        """How far the window reaches beyond the padded map at its first position, where it is too large for it."""
+        return tuple(max(0, e - n - 2 * p) for n, p, e in zip(sizes, self.pad, self.extent, strict=True))
 
     def deconvolved(self, sizes: Sequence[int]) -> Shape:
         """Sizes after deconvolution: stride (size - 1) + extent - 2 pad."""
@@ -187,12 +193,12 @@ class Convolution(BaseConvolution):
     """Correlates the bottom with learned kernels and adds a bias.
 
     All bottoms go through the same weight. ``engine`` and ``force_nd_im2col`` choose between ways of computing the
-    same numbers in Caffe and have no effect here. A kernel that does not fit into the padded bottom is refused (Caffe
-    computes on, since its division rounds towards zero).
+    same numbers in Caffe and have no effect here. A kernel that is larger than the padded bottom, by less than its
+    stride, has one position, where it sees zeros behind the end: Caffe's division rounds towards zero.
 
     Bottoms:  any number, all N x C x H x W (0 to 3 spatial axes; ``axis`` says which axis holds the channels).
     Tops:     one per bottom: N x num_output x H' x W',
-              H' = floor((H + 2 pad - dilation (kernel - 1) - 1) / stride) + 1.
+              H' = (H + 2 pad - dilation (kernel - 1) - 1) / stride, rounded towards zero, + 1.
     Params:   convolution_param.num_output: channels of the top, a multiple of group.
               kernel_size, stride (1), pad (0), dilation (1): pixels, once or once per spatial axis; in 2-D also
               kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w. pad adds zeros on each side.
@@ -200,7 +206,7 @@ class Convolution(BaseConvolution):
               bias_term, weight_filler, bias_filler, axis.
     Blobs:    [0] weight: num_output x C/group x kh x kw; [1] bias: num_output.
     Raises:   LayerError: num_output, kernel, stride, dilation or group 0; a field given twice or in the wrong number;
-              channels that group does not divide; channels or axes that change; a kernel larger than the bottom.
+              channels that group does not divide; channels or axes that change; a kernel without a position.
     Source:   BVLC/caffe src/caffe/layers/base_conv_layer.cpp, conv_layer.cpp.
     """
 
@@ -224,5 +230,8 @@ class Convolution(BaseConvolution):
         self, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, window: Window
     ) -> torch.Tensor:
         """Torch's convolution of 1, 2 or 3 spatial axes."""
+        lacking = window.lacking(x.shape[2:])
+        if any(lacking):
+            x = F.pad(x, [zeros for end in reversed(lacking) for zeros in (0, end)])
         op = (F.conv1d, F.conv2d, F.conv3d)[x.ndim - 3]
         return op(x, weight, bias, window.stride, window.pad, window.dilation, self.group)

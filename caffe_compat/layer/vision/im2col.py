@@ -22,10 +22,10 @@ class Im2col(Layer):
 
     Bottoms:  N x C x H x W (one or more spatial axes; ``axis`` says which axis holds the channels).
     Tops:     N x (C kh kw) x H' x W', channel c kh kw + i kw + j holding pixel (i, j) of the window in channel c;
-              H' = floor((H + 2 pad - dilation (kernel - 1) - 1) / stride) + 1.
+              H' = (H + 2 pad - dilation (kernel - 1) - 1) / stride, rounded towards zero, + 1.
     Params:   convolution_param: kernel_size, stride, pad, dilation and their _h and _w forms, axis; as Convolution's.
-    Raises:   LayerError: kernel, stride or dilation 0 or given wrongly; no spatial axis; a window larger than the
-              bottom; a number of axes that changes.
+    Raises:   LayerError: kernel, stride or dilation 0 or given wrongly; no spatial axis; a window that is larger than
+              the padded bottom by its stride or more; a number of axes that changes.
     Source:   BVLC/caffe src/caffe/layers/im2col_layer.cpp.
     """
 
@@ -64,7 +64,9 @@ class Im2col(Layer):
         """Pad, then one sliding view per spatial axis, then the windows' axes beside the channels."""
         first = self.channel_axis + 1
         window, spatial = self.window, len(self.window.kernel)
-        x = F.pad(bottoms[0], [pad for p in reversed(window.pad) for pad in (p, p)])
+        lacking = window.lacking(bottoms[0].shape[first:])
+        pads = zip(reversed(window.pad), reversed(lacking), strict=True)
+        x = F.pad(bottoms[0], [zeros for pad, end in pads for zeros in (pad, pad + end)])
         for i in range(spatial):
             x = x.unfold(first + i, window.extent[i], window.stride[i])[..., :: window.dilation[i]]
         order = [*range(first), *range(first + spatial, first + 2 * spatial), *range(first, first + spatial)]

@@ -30,6 +30,7 @@ def conv(fields: str) -> str:
         ("num_output: 2 kernel_size: 3 axis: 0", (3, 7, 8), (2, 3, 3, 3), (2, 5, 6)),
         ("num_output: 2 kernel_size: 3 axis: -3", (4, 5, 3, 7, 8), (2, 3, 3, 3), (4, 5, 2, 5, 6)),
         ("num_output: 2 kernel_size: 1 axis: 1", (4, 3), (2, 3), (4, 2)),
+        ("num_output: 2 kernel_size: 11 stride: 4", (1, 1, 9, 20), (2, 1, 11, 11), (1, 2, 1, 3)),  # towards zero
     ],
 )
 def test_shapes(make_layer, run_layer, fields, bottom, weight, top):
@@ -67,6 +68,15 @@ def test_values_are_the_definition(make_layer, run_layer, stride, pad, dilation,
     y = run_layer(layer, x.contiguous(memory_format=memory_format))[0]
     weight, bias = (b.tensor() for b in layer.blobs)
     torch.testing.assert_close(y, by_hand(x, weight, bias, stride, pad, dilation, group), rtol=1e-5, atol=1e-5)
+
+
+def test_a_kernel_too_large_by_less_than_its_stride_sees_zeros_behind_the_end(make_layer, run_layer, check_gradients):
+    layer = make_layer(conv("num_output: 1 kernel_size: 3 stride: 2"), (1, 1, 2, 5))
+    layer.blobs[0].write(torch.arange(1.0, 10).reshape(1, 1, 3, 3))
+    x = torch.tensor([[[[1.0, 2, 3, 4, 5], [10, 20, 30, 40, 50]]]])
+    first, second = 1 + 4 + 9 + 40 + 100 + 180, 3 + 8 + 15 + 120 + 200 + 300
+    assert run_layer(layer, x)[0].tolist() == [[[[first, second]]]]
+    check_gradients(layer, x.double().requires_grad_())
 
 
 def test_a_known_grid(make_layer, run_layer):
@@ -155,6 +165,7 @@ def test_setup_refuses(make_layer, fields, bottom, message):
         ([(1, 2, 5, 5, 5)], r"has 5 axes \(shape \(1, 2, 5, 5, 5\)\) where it had 4 at setup; keep their number"),
         ([(1, 3, 5, 5)], r"bottom\[0\] has 3 channels .* weight was made for 2; feed 2 channels"),
         ([(1, 2, 2, 5)], "kernel that spans 3 x 3 does not fit into bottom.0. of 2 x 5 with pad 0 x 0; lower"),
+        ([(1, 2, 5, 1)], "kernel that spans 3 x 3 does not fit into bottom.0. of 5 x 1 with pad 0 x 0; lower"),
         ([(1, 2, 5, 5), (1, 2, 5, 6)], r"bottom\[1\] has shape \(1, 2, 5, 6\) and bottom\[0\] \(1, 2, 5, 5\); all"),
     ],
 )

@@ -42,6 +42,12 @@ def test_im2col_with_the_channels_first(make_layer, run_layer):
     torch.testing.assert_close(y, F.unfold(x[None], 2).reshape(12, 3, 4))
 
 
+def test_im2col_of_a_window_too_large_by_less_than_its_stride(make_layer, run_layer):
+    x = torch.tensor([[[[1.0, 2, 3], [4, 5, 6]]]])
+    layer = make_layer(im2col("kernel_size: 3 stride: 2"), x.shape)
+    assert run_layer(layer, x)[0].tolist() == [[[[1]], [[2]], [[3]], [[4]], [[5]], [[6]], [[0]], [[0]], [[0]]]]
+
+
 def test_im2col_gradients(make_layer, check_gradients):
     x = torch.randn(2, 2, 4, 5, dtype=torch.float64, requires_grad=True)
     check_gradients(make_layer(im2col("kernel_size: 3 stride: 2 pad: 1"), x.shape), x)
