@@ -7,16 +7,20 @@ import h5py
 import numpy as np
 import pytest
 import scipy.io
+from click.testing import CliRunner
 from PIL import Image
 
+from caffe_compat.errors import DataError
 from caffe_compat.layer.blob import Blob
 from caffe_compat.proto import caffe_pb2 as pb
+from data_prep.cli import main
 from data_prep.lists import write_list
 from data_prep.lmdb_writer import write_lmdbs
 from data_prep.png_files import write_png
 from data_prep.records import PairLoader
 from data_prep.sbd import SBDFolder
 from data_prep.shapes import draw_dataset
+from data_prep.verify import verify_folder
 
 MEAN = (104.00699, 116.66877, 122.67892)
 
@@ -64,6 +68,27 @@ def databases(drawn, tmp_path):
 def layer_run():
     """Runs a data layer: ``layer_run(VOCSegDataLayer, voc_dir=..., split=...)``; the released mean unless given."""
     return LayerRun
+
+
+@pytest.fixture(scope="session")
+def run():
+    """Function: data_prep's command line with these arguments, in this process."""
+    return lambda *arguments: CliRunner().invoke(main, [str(one) for one in arguments])
+
+
+@pytest.fixture
+def fault(run):
+    """Function: a folder does not pass ``verify``, for this reason, neither called nor on the command line."""
+
+    def refused(folder, message):
+        with pytest.raises(DataError, match=message):
+            verify_folder(folder)
+        done = run("verify", folder)
+        assert done.exit_code == 1
+        assert "1 of 1 did not pass; see above" in done.stderr
+        assert "damaged" in done.stdout
+
+    return refused
 
 
 def nyud_frame(random):

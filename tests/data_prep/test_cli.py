@@ -7,17 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
 from caffe_compat.layer.data.lmdb_source import LMDBReader
-from data_prep.cli import main
 from data_prep.lists import read_list, write_list
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-def run(*arguments):
-    return CliRunner().invoke(main, [str(one) for one in arguments])
 
 
 def table(output):
@@ -42,7 +36,7 @@ def test_as_a_module_on_the_real_pairs(realdata, tmp_path):
     assert LMDBReader(tmp_path / "out/voc2012_val/label_lmdb").keys_count == 6
 
 
-def test_sbd_with_its_lists(drawn, tmp_path):
+def test_sbd_with_its_lists(drawn, tmp_path, run):
     write_list(drawn.sbdd_dir / "val.txt", drawn.train[:2])
     done = run("sbd", "--source", tmp_path / "data", "--out", tmp_path / "out", "--images", "raw", "--labels", "png")
     assert done.exit_code == 0, done.output
@@ -60,7 +54,7 @@ def test_sbd_with_its_lists(drawn, tmp_path):
     assert table(again.stdout)["train"]["state"] == "already there"
 
 
-def test_seg11valid_is_made_where_both_sets_are_there(drawn, tmp_path):
+def test_seg11valid_is_made_where_both_sets_are_there(drawn, tmp_path, run):
     lists = drawn.voc_dir / "ImageSets" / "Segmentation"
     (lists / "seg11valid.txt").unlink()
     write_list(drawn.sbdd_dir / "train.txt", [*drawn.train, drawn.val[1]])
@@ -77,7 +71,7 @@ def test_seg11valid_is_made_where_both_sets_are_there(drawn, tmp_path):
     assert list(table(only.stdout)) == ["seg11valid"]
 
 
-def test_sbd_beside_voc_makes_seg11valid_and_hides_no_fault(drawn, tmp_path):
+def test_sbd_beside_voc_makes_seg11valid_and_hides_no_fault(drawn, tmp_path, run):
     """A label that VOC lacks is a fault, though SBD has one."""
     (drawn.voc_dir / "ImageSets/Segmentation/seg11valid.txt").unlink()
     shutil.copy(drawn.sbdd_dir / "cls" / f"{drawn.train[0]}.mat", drawn.sbdd_dir / "cls" / f"{drawn.val[0]}.mat")
@@ -88,7 +82,7 @@ def test_sbd_beside_voc_makes_seg11valid_and_hides_no_fault(drawn, tmp_path):
     assert f"label '{drawn.voc_dir / 'SegmentationClass' / drawn.val[0]}.png' is missing" in done.stderr
 
 
-def test_both_sets_are_merged_for_training(drawn, tmp_path):
+def test_both_sets_are_merged_for_training(drawn, tmp_path, run):
     """VOC's train and SBD's images, but for VOC's val; labels of either kind, and a list of the merged paths."""
     lists = drawn.voc_dir / "ImageSets" / "Segmentation"
     write_list(lists / "train.txt", [drawn.val[3]])
@@ -121,7 +115,7 @@ def test_both_sets_are_merged_for_training(drawn, tmp_path):
     assert LMDBReader(tmp_path / "3/voc2011_aug/label_lmdb").keys_count == 2
 
 
-def test_label_pngs_are_described_verified_and_their_faults_told_once(drawn, tmp_path):
+def test_label_pngs_are_described_verified_and_their_faults_told_once(drawn, tmp_path, run):
     (drawn.sbdd_dir / "cls" / f"{drawn.train[4]}.mat").write_bytes(b"x")
     command = ("sbd", "--source", drawn.sbdd_dir, "--out", tmp_path / "out", "--png", tmp_path / "png")
     done = run(*command)
@@ -142,7 +136,7 @@ def test_label_pngs_are_described_verified_and_their_faults_told_once(drawn, tmp
     assert f"key {drawn.train[0]}: label '" in damaged.stderr
 
 
-def test_a_list_of_ones_own(drawn, tmp_path):
+def test_a_list_of_ones_own(drawn, tmp_path, run):
     write_list(tmp_path / "mine.txt", drawn.val[1:3])
     done = run("voc", "--source", drawn.voc_dir, "--out", tmp_path / "out", "--list-file", tmp_path / "mine.txt")
     assert done.exit_code == 0, done.output
@@ -150,7 +144,7 @@ def test_a_list_of_ones_own(drawn, tmp_path):
     assert LMDBReader(tmp_path / "out/voc2011_mine/image_lmdb").keys_count == 2
 
 
-def test_checking_alone_writes_no_lmdb(drawn, tmp_path):
+def test_checking_alone_writes_no_lmdb(drawn, tmp_path, run):
     done = run("voc", "--source", drawn.voc_dir, "--out", tmp_path / "out", "--no-lmdb")
     assert done.exit_code == 0, done.output
     assert table(done.stdout)["val"]["state"] == "checked"
@@ -158,7 +152,7 @@ def test_checking_alone_writes_no_lmdb(drawn, tmp_path):
 
 
 @pytest.mark.parametrize("build", ["--lmdb", "--no-lmdb"])
-def test_faults_are_listed_and_counted(drawn, tmp_path, build):
+def test_faults_are_listed_and_counted(drawn, tmp_path, build, run):
     (drawn.voc_dir / "JPEGImages" / f"{drawn.val[0]}.jpg").unlink()
     (drawn.voc_dir / "SegmentationClass" / f"{drawn.val[2]}.png").write_bytes(b"x")
     done = run("voc", "--source", drawn.voc_dir, "--out", tmp_path / "out", "--split", "val", build)
@@ -174,7 +168,7 @@ def test_faults_are_listed_and_counted(drawn, tmp_path, build):
     assert f"{drawn.val[2]}" not in strict.output
 
 
-def test_more_classes_on_request(drawn, tmp_path):
+def test_more_classes_on_request(drawn, tmp_path, run):
     arguments = ("voc", "--source", drawn.voc_dir, "--out", tmp_path / "out", "--no-lmdb", "--split", "val")
     few = run(*arguments, "--classes", "15")
     assert few.exit_code == 1
@@ -183,14 +177,14 @@ def test_more_classes_on_request(drawn, tmp_path):
     assert run(*arguments, "--classes", "16").exit_code == 0
 
 
-def test_help_shows_examples_line_by_line_and_each_verb_whole():
+def test_help_shows_examples_line_by_line_and_each_verb_whole(run):
     shown = run("--help").stdout
     assert "\n  fcn-data download voc2011 sbd --out DATA\n  fcn-data voc --source DATA --out DATA/lmdb\n" in shown
     assert "..." not in shown[shown.index("Commands:") :]
     assert "[default: 1; x>=1]" in run("hha", "--help").stdout
 
 
-def test_a_wrong_folder_is_an_error_without_a_trace(drawn, tmp_path):
+def test_a_wrong_folder_is_an_error_without_a_trace(drawn, tmp_path, run):
     done = run("sbd", "--source", drawn.voc_dir, "--out", tmp_path / "out")
     assert done.exit_code == 1
     assert done.output.startswith("Error: no SBD dataset at '")
@@ -201,7 +195,7 @@ def test_a_wrong_folder_is_an_error_without_a_trace(drawn, tmp_path):
     assert "has no train or val list; name a list with --split or --list-file" in done.output
 
 
-def test_an_out_that_is_a_file_is_named(drawn, tmp_path):
+def test_an_out_that_is_a_file_is_named(drawn, tmp_path, run):
     (tmp_path / "out").write_text("x")
     done = run("voc", "--source", drawn.voc_dir, "--out", tmp_path / "out")
     assert done.exit_code == 1

@@ -2,11 +2,9 @@
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 from PIL import Image
 
 from caffe_compat.errors import DataError
-from data_prep.cli import main
 from data_prep.contact_sheet import contact_sheet, hatched, spread
 from data_prep.contents import Contents
 from data_prep.labels import voc_palette
@@ -17,11 +15,7 @@ PALETTE = voc_palette()
 BOX = (240, 180)
 
 
-def run(*arguments):
-    return CliRunner().invoke(main, [str(one) for one in arguments])
-
-
-def drawn_sheet(tmp_path, *arguments):
+def drawn_sheet(run, tmp_path, *arguments):
     done = run("contact-sheet", *arguments, "--out", tmp_path / "out/sheet.png")
     assert done.exit_code == 0, done.output
     with Image.open(tmp_path / "out/sheet.png") as sheet:
@@ -75,12 +69,12 @@ def test_void_is_unlike_any_colour_of_the_palette():
     assert not (PALETTE == 255).all(axis=1).any()
 
 
-def test_real_pairs_from_the_dataset_and_from_its_databases(realdata, tmp_path):
+def test_real_pairs_from_the_dataset_and_from_its_databases(realdata, tmp_path, run):
     voc = realdata / "VOCdevkit" / "VOC2012"
     ids = (voc / "ImageSets/Segmentation/val.txt").read_text().split()
-    sheet = drawn_sheet(tmp_path, voc, "--split", "val", "--jobs", "2")
+    sheet = drawn_sheet(run, tmp_path, voc, "--split", "val", "--jobs", "2")
     assert run("voc", "--source", voc, "--out", tmp_path / "o", "--split", "val", "--images", "raw").exit_code == 0
-    made = drawn_sheet(tmp_path, tmp_path / "o")
+    made = drawn_sheet(run, tmp_path, tmp_path / "o")
     for one in ids:
         image = np.array(Image.open(voc / f"JPEGImages/{one}.jpg"))
         label = np.array(Image.open(voc / f"SegmentationClass/{one}.png"))
@@ -90,17 +84,17 @@ def test_real_pairs_from_the_dataset_and_from_its_databases(realdata, tmp_path):
             assert places_of(drawn, over(image, label)) == [(top, left + 2 * (BOX[0] + 8))]
 
 
-def test_both_labels_of_siftflow(draw_siftflow, tmp_path):
+def test_both_labels_of_siftflow(draw_siftflow, tmp_path, run):
     ids = ["coast_natu975", "street_par29", "forest_for114"]
     truth = draw_siftflow(tmp_path / "SiftFlowDataset", ids, ["coast_sun14"])
-    sheet = drawn_sheet(tmp_path, tmp_path / "SiftFlowDataset", "--samples", "2")
+    sheet = drawn_sheet(run, tmp_path, tmp_path / "SiftFlowDataset", "--samples", "2")
     sem, geo = (coloured(truth[ids[2]][place][0, 0].astype(np.uint8)) for place in (1, 2))
     [(top, left)] = places_of(sheet, sem)
     assert places_of(sheet, geo) == [(top, left + BOX[0] + 8)]
     assert not places_of(sheet, coloured(truth[ids[1]][1][0, 0].astype(np.uint8)))
 
 
-def test_colour_hha_depth_and_label_of_nyud(nyud_source, tmp_path):
+def test_colour_hha_depth_and_label_of_nyud(nyud_source, tmp_path, run):
     out = tmp_path / "nyud"
     made = run("nyud", "--source", nyud_source.folder, "--out", out)
     assert made.exit_code == 0, made.output
@@ -110,7 +104,7 @@ def test_colour_hha_depth_and_label_of_nyud(nyud_source, tmp_path):
     )
     step = BOX[0] + 8
     for folder in (out / "nyud_trainval", out):
-        sheet = drawn_sheet(tmp_path, folder)
+        sheet = drawn_sheet(run, tmp_path, folder)
         [(top, left)] = places_of(sheet, fitted(image))
         assert places_of(sheet, fitted(hha)) == [(top, left + step)]
         grey = 255.0 * (depth.max() - depth.astype(float)) / (depth.max() - depth.min())
@@ -157,7 +151,7 @@ def test_images_alone_and_hha_alone_are_shown(tmp_path):
         assert len(places_of(np.array(sheet), np.broadcast_to(np.uint8(wanted), (160, 240, 3)))) == 1
 
 
-def test_a_faulty_sample_is_shown_by_its_fault(drawn, tmp_path):
+def test_a_faulty_sample_is_shown_by_its_fault(drawn, tmp_path, run):
     write_list(tmp_path / "few.txt", drawn.train[:3])
     (drawn.sbdd_dir / f"img/{drawn.train[1]}.jpg").unlink()
     done = run("contact-sheet", drawn.sbdd_dir, "--split", tmp_path / "few.txt", "--out", tmp_path / "s.png")
@@ -170,7 +164,7 @@ def test_a_faulty_sample_is_shown_by_its_fault(drawn, tmp_path):
     assert [fault.image_id for fault in faults] == [drawn.train[1]]
 
 
-def test_what_cannot_be_drawn(drawn, databases, tmp_path):
+def test_what_cannot_be_drawn(drawn, databases, tmp_path, run):
     (tmp_path / "db").rename(tmp_path / "all_1")
     assert run("voc", "--source", drawn.voc_dir, "--out", tmp_path / "all").exit_code == 0
     (tmp_path / "all_1").rename(tmp_path / "all/more")

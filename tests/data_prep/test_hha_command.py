@@ -6,19 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 from PIL import Image
 
 from caffe_compat.errors import DataError
-from data_prep.cli import main
 from data_prep.hha import CAMERAS, Camera, camera_for, encode_hha, parse_camera
 from data_prep.png_files import write_png
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-def run(*arguments):
-    return CliRunner().invoke(main, [str(one) for one in arguments])
 
 
 def written(output):
@@ -53,7 +47,7 @@ def test_as_a_module_on_the_real_picture(realdata, tmp_path):
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
-def test_files_get_the_encoding_of_their_depth(depths, tmp_path, jobs):
+def test_files_get_the_encoding_of_their_depth(depths, tmp_path, jobs, run):
     done = run(*arguments(tmp_path, "--jobs", jobs))
     assert done.exit_code == 0, done.output
     assert written(done.stdout) == (2, 0)
@@ -63,7 +57,7 @@ def test_files_get_the_encoding_of_their_depth(depths, tmp_path, jobs):
         np.testing.assert_array_equal(np.array(image), encode_hha(depth / 1000, raw == 0, Camera(60, 61, 40, 30)))
 
 
-def test_what_is_made_is_kept_unless_depth_or_settings_changed(depths, tmp_path):
+def test_what_is_made_is_kept_unless_depth_or_settings_changed(depths, tmp_path, run):
     assert run(*arguments(tmp_path)).exit_code == 0
     assert written(run(*arguments(tmp_path)).stdout) == (0, 2)
     depth, raw = depths[1]
@@ -76,7 +70,7 @@ def test_what_is_made_is_kept_unless_depth_or_settings_changed(depths, tmp_path)
     assert written(run(*arguments(tmp_path, "--per-metre", "2000")).stdout) == (2, 0)
 
 
-def test_arrays_of_metres_and_a_depth_that_is_raw_itself(depths, tmp_path):
+def test_arrays_of_metres_and_a_depth_that_is_raw_itself(depths, tmp_path, run):
     (tmp_path / "npy").mkdir()
     metres = np.where(depths[1][1] == 0, np.nan, depths[1][1] / 1000)
     np.save(tmp_path / "npy/a.npy", metres)
@@ -103,7 +97,7 @@ def test_the_camera_goes_by_the_size():
         parse_camera("1,1,nan,3")
 
 
-def test_faults_are_collected_and_strict_stops(depths, tmp_path):
+def test_faults_are_collected_and_strict_stops(depths, tmp_path, run):
     write_png(tmp_path / "depth/img_0.png", np.zeros((60, 80), np.uint8))
     write_png(tmp_path / "depth/img_3.png", depths[1][0])
     write_png(tmp_path / "depth/img_4.png", depths[1][0])
@@ -141,7 +135,7 @@ def test_faults_are_collected_and_strict_stops(depths, tmp_path):
     assert "img_3.png'" not in strict.output
 
 
-def test_folders_that_cannot_be(depths, tmp_path):
+def test_folders_that_cannot_be(depths, tmp_path, run):
     (tmp_path / "empty").mkdir()
     done = run("hha", "--depth", tmp_path / "empty", "--out", tmp_path / "out")
     assert "no depth in '" in done.output

@@ -2,19 +2,13 @@
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 
 from caffe_compat.errors import DataError
-from data_prep.cli import main
 from data_prep.hha import Camera, compare_hha, encode_hha
 from data_prep.png_files import write_png
 
 
-def run(*arguments):
-    return CliRunner().invoke(main, [str(one) for one in arguments])
-
-
-def compared(folder, reference):
+def compared(run, folder, reference):
     return run(
         *("hha", "--depth", folder / "depth", "--raw", folder / "raw", "--out", folder / "out"),
         *("--camera", "60,61,40,30", "--compare", reference),
@@ -31,7 +25,7 @@ def table(done):
     return rows
 
 
-def test_the_real_image_is_compared_with_matlabs(realdata, tmp_path):
+def test_the_real_image_is_compared_with_matlabs(realdata, tmp_path, run):
     """Per channel the shares of pixels within 0, 1, 2 and 5 levels, by both cameras."""
     source = realdata / "nyud" / "hha_matlab"
     if not source.is_dir():
@@ -55,14 +49,14 @@ def test_the_real_image_is_compared_with_matlabs(realdata, tmp_path):
     assert shares["color-cropped"][2][3] > 99
 
 
-def test_a_comparison_counts_over_all_images(depths, tmp_path):
+def test_a_comparison_counts_over_all_images(depths, tmp_path, run):
     (tmp_path / "other").mkdir()
     for seed, (depth, raw) in depths.items():
         hha = encode_hha(depth / 1000, raw == 0, Camera(60, 61, 40, 30))
         hha[..., 1] ^= 2 * (seed == 1)  # by 2 levels, up or down
         hha[:6, :, 2] -= 6 * (seed == 2)
         write_png(tmp_path / "other" / f"img_{seed}.png", hha)
-    done = compared(tmp_path, tmp_path / "other")
+    done = compared(run, tmp_path, tmp_path / "other")
     assert done.exit_code == 0, done.output
     assert "pixels of 2 HHA images by" in done.output
     rows = table(done)
@@ -71,11 +65,11 @@ def test_a_comparison_counts_over_all_images(depths, tmp_path):
     assert rows[2] == ["angle", *["95.0000%"] * 4, "6"]
 
 
-def test_a_comparison_that_cannot_be(depths, tmp_path):
+def test_a_comparison_that_cannot_be(depths, tmp_path, run):
     write_png(tmp_path / "one.png", np.zeros((60, 80, 3), np.uint8))
-    several = compared(tmp_path, tmp_path / "one.png")
+    several = compared(run, tmp_path, tmp_path / "one.png")
     assert "is one image, but there are 2 depth files; give --compare a folder" in several.output
-    nothing = compared(tmp_path, tmp_path / "nowhere")
+    nothing = compared(run, tmp_path, tmp_path / "nowhere")
     assert "holds no image for any of the 2 depth files, such as 'img_1.png'" in nothing.output
     assert not (tmp_path / "out").exists(), "told before anything is made"
     with pytest.raises(DataError, match=r"HHA has shape \(4, 5, 3\) and 'x' \(5, 4, 3\); wanted H x W x 3, both alike"):

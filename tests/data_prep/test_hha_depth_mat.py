@@ -4,21 +4,15 @@ import h5py
 import numpy as np
 import pytest
 import scipy.io
-from click.testing import CliRunner
 from PIL import Image
 
 from caffe_compat.errors import DataError
-from data_prep.cli import main
 from data_prep.hha import Camera, encode_hha
 from data_prep.hha.folder import read_depth_m
 
 
-def run(*arguments):
-    return CliRunner().invoke(main, [str(one) for one in arguments])
-
-
 @pytest.mark.parametrize("version", ["5", "7.3"])
-def test_depth_in_matlab_files(depths, tmp_path, version):
+def test_depth_in_matlab_files(depths, tmp_path, version, run):
     """Metres as floats and millimetres as whole numbers, in MATLAB's orientation, by either version."""
     (tmp_path / "mat").mkdir()
     for seed, (depth, _) in depths.items():

@@ -11,14 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import scipy.io
-from click.testing import CliRunner
 from PIL import Image
 
 import caffe_compat
 from caffe_compat.layer.data.lmdb_source import LMDBReader
 from caffe_compat.proto.datum import datum_to_array, parse_datum
 from data_prep import layers
-from data_prep.cli import main
 from data_prep.hha import CAMERAS, encode_hha
 from data_prep.layers_nyud import MEAN_BGR, MEAN_HHA
 from data_prep.nyud_mat import LabeledMat
@@ -27,10 +25,6 @@ from data_prep.png_files import write_png
 
 ROOT = Path(__file__).resolve().parents[2]
 CROP = np.s_[45:470, 40:600]
-
-
-def run(*arguments):
-    return CliRunner().invoke(main, [str(one) for one in arguments])
 
 
 def millimetres(metres):
@@ -44,7 +38,7 @@ def stamps(folder):
 
 
 @pytest.fixture(scope="module")
-def made(nyud_source, tmp_path_factory):
+def made(nyud_source, tmp_path_factory, run):
     """The miniature, converted in two processes."""
     out = tmp_path_factory.mktemp("nyud") / "out"
     done = run("nyud", "--source", nyud_source.folder, "--out", out, "--jobs", "2")
@@ -136,7 +130,7 @@ def test_a_net_reads_the_same_from_files_and_databases(made, tmp_path, randomize
         assert set(np.unique(ours[0]["label"])) <= {*range(40), 255}
 
 
-def test_a_second_run_makes_nothing_again_and_mends_what_is_gone(nyud_source, made):
+def test_a_second_run_makes_nothing_again_and_mends_what_is_gone(nyud_source, made, run):
     before = stamps(made / "data") | stamps(made / "segmentation")
     gone = made / "data/hha/img_5003.png"
     content = gone.read_bytes()
@@ -150,7 +144,7 @@ def test_a_second_run_makes_nothing_again_and_mends_what_is_gone(nyud_source, ma
     assert {path.stem for path in changed} == {"img_5003"}
 
 
-def test_the_folder_alone_is_a_source_and_pngs_of_16_bits_are_a_form(made, tmp_path):
+def test_the_folder_alone_is_a_source_and_pngs_of_16_bits_are_a_form(made, tmp_path, run):
     done = run(
         "nyud", "--source", made, "--out", tmp_path / "o", "--depths", "png", "--labels", "png", "--images", "raw"
     )
@@ -166,14 +160,14 @@ def test_the_folder_alone_is_a_source_and_pngs_of_16_bits_are_a_form(made, tmp_p
     assert before == {"nyud_trainval", "nyud_test"}
 
 
-def test_the_folder_of_all_data_is_a_source_with_files_made_in_it_too(nyud_source, tmp_path):
+def test_the_folder_of_all_data_is_a_source_with_files_made_in_it_too(nyud_source, tmp_path, run):
     (tmp_path / "nyud_v2").symlink_to(nyud_source.folder)
     for state in ("written", "already there"):
         done = run("nyud", "--source", tmp_path, "--out", tmp_path / "nyud", "--no-lmdb", "--split", "test")
         assert re.search(rf"^files .* {state} ", done.output, re.MULTILINE)
 
 
-def test_one_list_of_many(made, nyud_source, tmp_path):
+def test_one_list_of_many(made, nyud_source, tmp_path, run):
     for source, out in ((made, tmp_path / "of_files"), (nyud_source.folder, tmp_path / "of_mat")):
         done = run("nyud", "--source", source, "--out", out, "--split", "test")
         assert done.exit_code == 0, done.output
@@ -183,7 +177,7 @@ def test_one_list_of_many(made, nyud_source, tmp_path):
     assert "'python -m data_prep download nyud-fcn --out DATA' gets it" in done.output
 
 
-def test_hha_as_png_is_decoded_to_the_same_channels(made, tmp_path):
+def test_hha_as_png_is_decoded_to_the_same_channels(made, tmp_path, run):
     """By Caffe's rules, which turn a PNG's red, green, blue into blue, green, red."""
     done = run("nyud", "--source", made, "--out", tmp_path / "o", "--hha", "png", "--verify")
     assert done.exit_code == 0, done.output
@@ -204,7 +198,7 @@ def test_hha_as_png_is_decoded_to_the_same_channels(made, tmp_path):
         np.testing.assert_array_equal(one["hha"], other["hha"])
 
 
-def test_the_whole_range_of_16_bits_is_kept(made, tmp_path):
+def test_the_whole_range_of_16_bits_is_kept(made, tmp_path, run):
     """Depth of 1 to 65,535 mm through floats and through 16-bit PNGs."""
     shutil.copytree(made, tmp_path / "in", ignore=shutil.ignore_patterns("nyud_*", "*.json*"))
     depth = (np.arange(425 * 560) % 65535 + 1).astype(np.uint16).reshape(425, 560)
@@ -216,7 +210,7 @@ def test_the_whole_range_of_16_bits_is_kept(made, tmp_path):
         np.testing.assert_array_equal(NYUDRecords(out / "nyud_test", ["depth"]).read_depth_mm("5002"), depth)
 
 
-def test_a_killed_run_goes_on_where_it_stopped(nyud_source, made, tmp_path):
+def test_a_killed_run_goes_on_where_it_stopped(nyud_source, made, tmp_path, run):
     """SIGKILL once the second HHA file is there; what is there is whole, and the next run ends with the same files."""
     out = tmp_path / "out"
     code = (

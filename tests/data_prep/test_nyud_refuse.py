@@ -7,21 +7,15 @@ import h5py
 import numpy as np
 import pytest
 import scipy.io
-from click.testing import CliRunner
 
 from caffe_compat.errors import DataError, LayerError
 from caffe_compat.layer.blob import Blob
 from caffe_compat.proto import caffe_pb2 as pb
-from data_prep.cli import main
 from data_prep.labels import VOID
 from data_prep.layers_nyud import NYUDLMDBSegDataLayer, NYUDSegDataLayer
 from data_prep.nyud import NYUDFolder, decode_segmentation
 from data_prep.nyud_mat import LabeledMat, read_mapping, read_splits
 from data_prep.png_files import write_png
-
-
-def run(*arguments):
-    return CliRunner().invoke(main, [str(one) for one in arguments])
 
 
 @pytest.fixture
@@ -43,7 +37,7 @@ def source(nyud_source, tmp_path):
         ("classMapping40.mat", r"the mapping of 894 labels to 40 classes; put it there or name it with --mapping"),
     ],
 )
-def test_what_to_download_is_said(source, tmp_path, name, what):
+def test_what_to_download_is_said(source, tmp_path, name, what, run):
     (source / name).unlink()
     done = run("nyud", "--source", source, "--out", tmp_path / "out")
     assert done.exit_code == 1
@@ -52,13 +46,13 @@ def test_what_to_download_is_said(source, tmp_path, name, what):
     assert not (tmp_path / "out").exists()
 
 
-def test_a_named_file_that_is_not_there(source, tmp_path):
+def test_a_named_file_that_is_not_there(source, tmp_path, run):
     done = run("nyud", "--source", source, "--out", tmp_path / "out", "--mapping", tmp_path / "no.mat")
     assert "--mapping '" in done.output
     assert "no.mat' is not there; give the mapping of 894 labels" in done.output
 
 
-def test_faulty_frames_are_reported_and_the_rest_is_made(nyud_source, source, tmp_path):
+def test_faulty_frames_are_reported_and_the_rest_is_made(nyud_source, source, tmp_path, run):
     """One of four frames has a label outside the mapping, one no depth in metres, one no raw depth at all."""
     (source / "nyu_depth_v2_labeled.mat").unlink()
     shutil.copy(nyud_source.folder / "nyu_depth_v2_labeled.mat", source)
@@ -81,7 +75,7 @@ def test_faulty_frames_are_reported_and_the_rest_is_made(nyud_source, source, tm
     assert "image 5001'" not in strict.output
 
 
-def test_a_list_with_a_frame_that_is_not_there(source, tmp_path):
+def test_a_list_with_a_frame_that_is_not_there(source, tmp_path, run):
     (tmp_path / "mine.txt").write_text("img_5002\n5009\n")
     done = run("nyud", "--source", source, "--out", tmp_path / "out", "--list-file", tmp_path / "mine.txt", "--no-lmdb")
     assert done.exit_code == 1
@@ -215,7 +209,7 @@ def test_depth_that_is_not_in_painted_is_refused(tmp_path):
         folder.read_depth_mm("5001")
 
 
-def test_databases_that_are_not_keyed_alike(nyud_source, tmp_path):
+def test_databases_that_are_not_keyed_alike(nyud_source, tmp_path, run):
     for name, ids in (("a", "5001\n5002\n"), ("b", "5002\n5001\n")):
         (tmp_path / f"{name}.txt").write_text(ids)
         done = run(

@@ -5,11 +5,9 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 from PIL import Image
 
 from caffe_compat.proto.blobs import read_blobproto
-from data_prep.cli import main
 from data_prep.contents import Contents
 from data_prep.lists import read_list, write_list
 from data_prep.means import NYUD_MEAN_BGR, RELEASED_MEANS
@@ -20,11 +18,7 @@ from data_prep.statistics import Moments, measure_samples
 VAL = "ImageSets/Segmentation/val.txt"
 
 
-def run(*arguments):
-    return CliRunner().invoke(main, [str(one) for one in arguments])
-
-
-def numbers(tmp_path, *arguments):
+def numbers(run, tmp_path, *arguments):
     """The JSON that the command writes, and what it prints."""
     done = run("statistics", *arguments, "--json", tmp_path / "numbers.json")
     assert done.exit_code == 0, done.output
@@ -53,13 +47,13 @@ def test_moments_of_parts_are_those_of_the_whole(jobs):
     assert Moments().as_json() == {"mean": None, "std": None, "min": None, "max": None}
 
 
-def test_real_pairs_from_the_dataset_and_from_its_databases(realdata, tmp_path):
+def test_real_pairs_from_the_dataset_and_from_its_databases(realdata, tmp_path, run):
     voc = realdata / "VOCdevkit" / "VOC2012"
     ids = read_list(voc / VAL)
     images = [np.array(Image.open(voc / f"JPEGImages/{one}.jpg")).reshape(-1, 3) for one in ids]
     labels = [np.array(Image.open(voc / f"SegmentationClass/{one}.png")) for one in ids]
     pixels = np.concatenate(images)
-    [told], shown = numbers(tmp_path, realdata / "VOCdevkit", "--split", "val")
+    [told], shown = numbers(run, tmp_path, realdata / "VOCdevkit", "--split", "val")
     assert (told["dataset"], told["samples"]) == ("voc", len(ids))
     image = told["parts"]["image"]
     assert image["pixels"] == len(pixels)
@@ -82,15 +76,15 @@ def test_real_pairs_from_the_dataset_and_from_its_databases(realdata, tmp_path):
 
     out = tmp_path / "out"
     assert run("voc", "--source", voc, "--out", out, "--split", "val", "--images", "raw").exit_code == 0
-    [again], _ = numbers(tmp_path, out, "--jobs", "2")
+    [again], _ = numbers(run, tmp_path, out, "--jobs", "2")
     assert again["folder"] == str(out / "voc2012_val")
     assert {**again, "folder": told["folder"]} == told
 
 
-def test_both_labels_and_the_mean_picture_of_siftflow(draw_siftflow, tmp_path):
+def test_both_labels_and_the_mean_picture_of_siftflow(draw_siftflow, tmp_path, run):
     ids = ["coast_natu975", "street_par29", "forest_for114"]
     truth = draw_siftflow(tmp_path / "SiftFlowDataset", ids, ["coast_sun14"])
-    [told], _ = numbers(tmp_path, tmp_path / "SiftFlowDataset")
+    [told], _ = numbers(run, tmp_path, tmp_path / "SiftFlowDataset")
     assert told["dataset"] == "siftflow"
     for part, names, place in (("sem", SEMANTIC_NAMES, 1), ("geo", GEOMETRIC_NAMES, 2)):
         values, counts = np.unique([truth[one][place] for one in ids], return_counts=True)
@@ -101,29 +95,29 @@ def test_both_labels_and_the_mean_picture_of_siftflow(draw_siftflow, tmp_path):
     made = run("siftflow", "--source", tmp_path / "SiftFlowDataset", "--out", tmp_path / "o", "--images", "raw")
     assert made.exit_code == 0, made.output
     folder = tmp_path / "o/siftflow_trainval"
-    [again], _ = numbers(tmp_path, folder, "--mean-file", tmp_path / "mean.binaryproto")
+    [again], _ = numbers(run, tmp_path, folder, "--mean-file", tmp_path / "mean.binaryproto")
     assert again["parts"] == told["parts"]
     data = (
         np.concatenate([truth[one][0] for one in ids]) + np.float32(RELEASED_MEANS["siftflow"]["image"])[:, None, None]
     )
     mean = read_blobproto(tmp_path / "mean.binaryproto")
     np.testing.assert_allclose(mean, data.mean(axis=0, dtype=np.float64)[None], rtol=1e-6)
-    reports, _ = numbers(tmp_path, tmp_path / "o")
+    reports, _ = numbers(run, tmp_path, tmp_path / "o")
     assert [one["folder"] for one in reports] == [str(tmp_path / "o/siftflow_test"), str(folder)]
 
 
-def test_depth_by_its_logarithm_and_hha_of_nyud(nyud_source, tmp_path):
+def test_depth_by_its_logarithm_and_hha_of_nyud(nyud_source, tmp_path, run):
     out = tmp_path / "nyud"
     made = run("nyud", "--source", nyud_source.folder, "--out", out, "--depths", "png")
     assert made.exit_code == 0, made.output
     ids = read_list(out / "trainval.txt")
-    [files, test, train], shown = numbers(tmp_path, out)
+    [files, test, train], shown = numbers(run, tmp_path, out)
     assert [one["folder"] for one in (files, test, train)] == [
         str(out),
         str(out / "nyud_test"),
         str(out / "nyud_trainval"),
     ]
-    [whole], _ = numbers(tmp_path, out, "--split", "trainval")
+    [whole], _ = numbers(run, tmp_path, out, "--split", "trainval")
     assert whole["parts"] == train["parts"]
     depth = np.stack([np.array(Image.open(out / f"data/depth/img_{one}.png")) for one in ids])
     hha = np.stack([np.array(Image.open(out / f"data/hha/img_{one}.png")) for one in ids])
@@ -153,7 +147,7 @@ def test_the_order_of_nyuds_released_mean_is_spoken_of():
     assert "note" not in constant(116, 97, 92)
 
 
-def test_names_of_ones_own_classes_and_the_means_of_nets_to_start_from(tmp_path):
+def test_names_of_ones_own_classes_and_the_means_of_nets_to_start_from(tmp_path, run):
     own = tmp_path / "own"
     for part in ("images", "labels"):
         (own / part).mkdir(parents=True)
@@ -161,7 +155,7 @@ def test_names_of_ones_own_classes_and_the_means_of_nets_to_start_from(tmp_path)
         Image.new("RGB", (6, 4), (1, 2, 3)).save(own / f"images/{one}.png")
         Image.new("L", (6, 4), 1).save(own / f"labels/{one}.png")
     (own / "classes.txt").write_text("floor\nwall\n")
-    [told], shown = numbers(tmp_path, own)
+    [told], shown = numbers(run, tmp_path, own)
     assert told["dataset"] == "folder"
     assert told["parts"]["label"] == {
         "holds": "label",
@@ -177,11 +171,11 @@ def test_names_of_ones_own_classes_and_the_means_of_nets_to_start_from(tmp_path)
     }
     assert "100.00 %" in shown
     assert run("folder", "--source", own, "--out", tmp_path / "o", "--fraction", "val=0.5").exit_code == 0
-    [again], _ = numbers(tmp_path, tmp_path / "o/folder_val")
+    [again], _ = numbers(run, tmp_path, tmp_path / "o/folder_val")
     assert again["parts"]["label"]["names"] == ["floor", "wall"]
 
 
-def test_faulty_samples_are_named_and_not_counted(drawn, tmp_path):
+def test_faulty_samples_are_named_and_not_counted(drawn, tmp_path, run):
     write_list(tmp_path / "few.txt", drawn.train[:3])
     (drawn.sbdd_dir / f"img/{drawn.train[1]}.jpg").write_bytes(b"no picture")
     done = run("statistics", drawn.sbdd_dir, "--split", tmp_path / "few.txt", "--json", tmp_path / "n.json")
@@ -212,7 +206,7 @@ def test_faulty_samples_are_named_and_not_counted(drawn, tmp_path):
         (["{damaged}"], "manifest.json' is damaged (holds 'music'; wanted one of image, "),
     ],
 )
-def test_what_cannot_be_measured(drawn, databases, tmp_path, arguments, message):
+def test_what_cannot_be_measured(drawn, databases, tmp_path, arguments, message, run):
     places = {"data": tmp_path / "data", "empty": tmp_path / "empty", "db": tmp_path / "db", "voc": drawn.voc_dir}
     places["empty"].mkdir()
     manifest = json.loads((tmp_path / "db/manifest.json").read_text())

@@ -7,27 +7,15 @@ import shutil
 import lmdb
 import numpy as np
 import pytest
-from click.testing import CliRunner
-from PIL import Image
 
 from caffe_compat.errors import DataError
 from caffe_compat.proto import caffe_pb2 as pb
-from data_prep.cli import main
 from data_prep.contents import Contents
-from data_prep.file_writer import write_files
-from data_prep.hha.camera import parse_camera
-from data_prep.hha.folder import HHAWriter
 from data_prep.labels import VOID, encode_label
 from data_prep.lmdb_writer import write_lmdbs
-from data_prep.nyud import encode_segmentation
-from data_prep.png_files import encode_png, write_png
 from data_prep.records import PairLoader, encoded_datum, raw_datum
 from data_prep.verify import verify_folder, written_folders
 from data_prep.voc import VOCFolder
-
-
-def run(*arguments):
-    return CliRunner().invoke(main, [str(one) for one in arguments])
 
 
 @pytest.fixture(scope="module")
@@ -67,15 +55,6 @@ def label(array):
     return raw_datum(np.asarray(array, np.uint8)[None]).SerializeToString()
 
 
-def fault(folder, message):
-    with pytest.raises(DataError, match=message):
-        verify_folder(folder)
-    done = run("verify", folder)
-    assert done.exit_code == 1
-    assert "1 of 1 did not pass; see above" in done.stderr
-    assert "damaged" in done.stdout
-
-
 def test_what_was_written_passes(built):
     folder, keys = built
     told = []
@@ -84,7 +63,7 @@ def test_what_was_written_passes(built):
     assert verify_folder(folder, jobs=2) == 4
 
 
-def test_a_lost_or_added_key_is_named(built):
+def test_a_lost_or_added_key_is_named(built, fault):
     folder, keys = built
     change(folder / "label_lmdb", **{keys[2]: None})
     fault(folder, rf"'.*db/label_lmdb' lacks key {keys[2]}; delete '.*db' and build it again")
@@ -92,7 +71,7 @@ def test_a_lost_or_added_key_is_named(built):
     fault(folder, "'.*db/image_lmdb' holds key 00000001_more, which is not in the list")
 
 
-def test_the_first_of_several_faults_is_told(built):
+def test_the_first_of_several_faults_is_told(built, fault):
     folder, keys = built
     for key in keys[1:3]:
         change(folder / "label_lmdb", **{key: b"\xff\xff"})
@@ -151,7 +130,7 @@ def test_the_first_fault_is_the_first_with_two_processes_too(built):
         verify_folder(folder, jobs=2)
 
 
-def test_exchanged_records_are_noticed(built):
+def test_exchanged_records_are_noticed(built, fault):
     folder, keys = built
     both = [value_of(folder / "image_lmdb", key) for key in keys[:2]]
     change(folder / "image_lmdb", **dict(zip(keys[:2], reversed(both), strict=True)))
@@ -184,13 +163,13 @@ def edit(folder, **changes):
         ({"format": 1}, r"is of format 1, which has no checksums to verify by \(this is format 2\); it can be read as"),
     ],
 )
-def test_a_manifest_that_was_changed_is_noticed(built, changes, message):
+def test_a_manifest_that_was_changed_is_noticed(built, changes, message, fault):
     folder, _ = built
     edit(folder, **changes)
     fault(folder, message)
 
 
-def test_a_changed_journal_or_list_is_noticed(built):
+def test_a_changed_journal_or_list_is_noticed(built, fault):
     folder, keys = built
     lines = (folder / "samples.jsonl").read_text().splitlines(keepends=True)
     (folder / "samples.jsonl").write_text("".join(lines[:2] + lines[3:]))
@@ -203,7 +182,7 @@ def test_a_changed_journal_or_list_is_noticed(built):
     fault(folder, r"list.txt' \(1 ids\) is not the list")
 
 
-def test_damaged_pages_are_an_error_with_the_key(built):
+def test_damaged_pages_are_an_error_with_the_key(built, fault):
     folder, keys = built
     file = folder / "image_lmdb/data.mdb"
     data = bytearray(file.read_bytes())
@@ -216,7 +195,7 @@ def test_damaged_pages_are_an_error_with_the_key(built):
     fault(folder, "image_lmdb: data.mdb is cut off")
 
 
-def test_on_the_command_line_after_building_and_later(drawn, tmp_path):
+def test_on_the_command_line_after_building_and_later(drawn, tmp_path, run):
     command = ("voc", "--source", drawn.voc_dir, "--out", tmp_path / "out", "--split", "val", "--images", "png")
     first = run(*command, "--verify")
     assert first.exit_code == 0, first.output
@@ -234,7 +213,7 @@ def test_on_the_command_line_after_building_and_later(drawn, tmp_path):
     assert "--verify reads again what is written, and --no-lmdb writes nothing; leave one out" in nothing.stderr
 
 
-def test_every_list_is_verified_though_one_is_damaged(drawn, tmp_path):
+def test_every_list_is_verified_though_one_is_damaged(drawn, tmp_path, run):
     command = ("voc", "--source", drawn.voc_dir, "--out", tmp_path / "out", "--split", "val", "--split", "seg11valid")
     assert run(*command).exit_code == 0
     edit(tmp_path / "out/voc2011_val", count=7)
@@ -244,7 +223,7 @@ def test_every_list_is_verified_though_one_is_damaged(drawn, tmp_path):
     assert [line.split()[6] for line in later.stdout.splitlines()[1:]] == ["verified", "damaged"]
 
 
-def test_a_folder_with_nothing_in_it(tmp_path):
+def test_a_folder_with_nothing_in_it(tmp_path, run):
     done = run("verify", tmp_path)
     assert done.exit_code == 1
     assert "holds nothing that this tool wrote (no manifest.json there or one level below)" in done.stderr
@@ -276,160 +255,6 @@ def test_an_unfinished_folder_of_the_first_format_is_made_again(built_once, draw
     assert verify_folder(tmp_path / "db") == 4
 
 
-# -- folders of files --------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def hha(tmp_path):
-    """HHA of three depth images, and the command that makes it."""
-    rows = np.arange(60)[:, None] / 60
-    (tmp_path / "depth").mkdir()
-    for seed in range(3):
-        noise = np.random.RandomState(seed).uniform(-5, 5, (60, 80))
-        write_png(tmp_path / "depth" / f"d{seed}.png", ((3 - 1.5 * rows**2) * 1000 + noise).astype(np.uint16))
-    command = ("hha", "--depth", tmp_path / "depth", "--out", tmp_path / "out", "--camera", "60,61,40,30", "--verify")
-    done = run(*command)
-    assert done.exit_code == 0, done.output
-    return tmp_path / "out", command
-
-
-def test_the_manifest_of_hha_describes_it(hha):
-    out, _ = hha
-    manifest = json.loads((out / "manifest.json").read_text())
-    images = np.stack([np.array(Image.open(out / f"d{seed}.png")) for seed in range(3)])
-    held = manifest["files"]["hha"]
-    assert held["mean"] == pytest.approx(images.mean((0, 1, 2)), abs=1e-6)
-    assert (held["holds"], held["records"], held["shapes"]) == ("hha", 3, {"3x60x80": 3})
-    camera = {"fx": 60.0, "fy": 61.0, "cx": 40.0, "cy": 30.0}
-    assert manifest["settings"] == [{"version": "hha 1", "camera": camera, "per_metre": 1000.0}]
-    assert set(manifest["versions"]) == {"caffe-compat", "numpy", "pillow", "lmdb"}
-
-
-@pytest.mark.parametrize(
-    ("harm", "message"),
-    [
-        (lambda path: path.unlink(), "key d1: hha '.*d1.png' is missing"),
-        (
-            lambda path: path.write_bytes(path.read_bytes()[:-40]),
-            "key d1: (image '.*d1.png' is damaged|.*but .* written)",
-        ),
-        (lambda path: path.write_bytes(b"x"), "key d1: image '.*d1.png' is damaged or not an image"),
-        (lambda path: shutil.copy(path.with_name("d0.png"), path), "key d1: '.*d1.png': .* written"),
-        (
-            lambda path: write_png(path, np.zeros((5, 6, 3), np.uint8)),
-            "d1.png': channels x height x width are 3 x 5 x 6",
-        ),
-    ],
-)
-def test_damaged_hha_is_named_and_made_again_on_the_next_run(hha, harm, message):
-    out, command = hha
-    before = (out / "d1.png").read_bytes()
-    harm(out / "d1.png")
-    fault(out, message)
-    again = run(*command)
-    assert again.exit_code == 0, again.output
-    assert (out / "d1.png").read_bytes() == before
-
-
-def test_a_file_that_only_looks_kept_is_made_again(hha):
-    """The pixels are changed, the mark of what it was made from is not."""
-    out, command = hha
-    before = (out / "d2.png").read_bytes()
-    with Image.open(out / "d2.png") as image:
-        pixels, mark = np.array(image), image.info["made-from"]
-    pixels[3, 4] ^= 1
-    (out / "d2.png").write_bytes(encode_png(pixels, mark))
-    fault(out, "key d2: '.*d2.png': bytes")
-    assert run(*command).exit_code == 0
-    assert (out / "d2.png").read_bytes() == before
-    (out / "samples.jsonl").unlink()
-    (out / "d1.png").write_bytes((out / "d1.png").read_bytes()[:200] + b"\0\0" + (out / "d1.png").read_bytes()[202:])
-    assert run(*command).exit_code == 0
-
-
-def test_hha_of_depth_that_is_no_longer_there_stays_listed_while_its_file_does(hha, tmp_path):
-    out, command = hha
-    (tmp_path / "depth/d1.png").unlink()
-    assert run(*command).exit_code == 0
-    assert json.loads((out / "manifest.json").read_text())["count"] == 3
-    (out / "d1.png").unlink()
-    assert run(*command).exit_code == 0
-    assert json.loads((out / "manifest.json").read_text())["count"] == 2
-
-
-def test_two_runs_at_once_are_refused(hha, tmp_path):
-    out, command = hha
-
-    class Meddling(HHAWriter):
-        def __call__(self, name):
-            with pytest.raises(DataError, match=r"another run is writing '.*out'; wait for it, or end it"):
-                write(HHAWriter(self.depth, self.raw, self.out, self.camera))
-            return super().__call__(name)
-
-    def write(writer):
-        return write_files(writer.files(), ["d0.png"])
-
-    assert write(Meddling(tmp_path / "depth", None, out, parse_camera("60,61,40,30"))).state == "already there"
-
-
-@pytest.fixture(scope="module")
-def nyud_once(nyud_source, tmp_path_factory):
-    out = tmp_path_factory.mktemp("nyud_verified") / "out"
-    done = run("nyud", "--source", nyud_source.folder, "--out", out, "--no-lmdb", "--verify")
-    assert done.exit_code == 0, done.output
-    assert "verify out: 100%" in done.stderr
-    return out
-
-
-def test_the_manifest_of_nyuds_files_describes_them(nyud_once):
-    manifest = json.loads((nyud_once / "manifest.json").read_text())
-    assert manifest["count"] == 4
-    pictures = {kind: nyud_once / "data" / kind for kind in ("images", "depth", "hha")}
-    read = {kind: [np.array(Image.open(path)) for path in sorted(pictures[kind].iterdir())] for kind in pictures}
-    means = {kind: manifest["files"][kind]["mean"] for kind in pictures}
-    assert means["images"] == pytest.approx(np.mean(read["images"], (0, 1, 2))[::-1], abs=1e-5)
-    assert means["hha"] == pytest.approx(np.mean(read["hha"], (0, 1, 2)), abs=1e-5)
-    assert means["depth"] == pytest.approx([np.mean(read["depth"])], abs=1e-5)
-    log_mean = np.log(np.array(read["depth"], float)).mean()
-    assert manifest["files"]["depth"]["log_mean"] == pytest.approx([log_mean], abs=1e-5)
-    assert manifest["files"]["segmentation"]["classes"] == 40
-    assert sum(manifest["pixels"].values()) == 4 * 425 * 560
-
-
-def a_depth_of_zero(path):
-    with Image.open(path) as image:
-        depth = np.array(image)
-    depth[1, 1] = 0
-    write_png(path, depth)
-
-
-@pytest.mark.parametrize(
-    ("file", "harm", "message"),
-    [
-        ("data/rawdepth/img_5002.png", lambda path: path.unlink(), "key 5002: raw depth '.*img_5002.png' is missing"),
-        ("data/depth/img_5003.png", a_depth_of_zero, "key 5003: depth '.*' is 0 at 1 pixels, and nets read its log"),
-        ("segmentation/img_5001.mat", lambda path: path.write_bytes(b"x" * 300), "key 5001: label '.*mat' is damaged"),
-        (
-            "segmentation/img_5004.mat",
-            lambda path: path.write_bytes(encode_segmentation(np.ones((425, 559), np.uint8), "m")),
-            r"key 5004: label '.*5004.mat' is 559 x 425 pixels \(width x height\) but image '.*5004.png' is 560 x 425",
-        ),
-        (
-            "data/images/img_5002.png",
-            lambda path: shutil.copy(path.with_name("img_5001.png"), path),
-            "key 5002: '.*images/img_5002.png': .* written",
-        ),
-    ],
-)
-def test_damaged_files_of_nyud_are_named(nyud_once, tmp_path, file, harm, message):
-    shutil.copytree(nyud_once, tmp_path / "out")
-    harm(tmp_path / "out" / file)
-    with pytest.raises(
-        DataError, match=f"(?s){message}.*; run the command that wrote it again: damaged files are made"
-    ):
-        verify_folder(tmp_path / "out")
-
-
 def test_what_a_manifest_may_say_of_contents():
     assert Contents.from_json(Contents("label", 21, VOID).as_json()) == Contents("label", 21, VOID)
     assert Contents("image").as_json() == {"holds": "image"}
@@ -439,7 +264,7 @@ def test_what_a_manifest_may_say_of_contents():
         Contents.from_json({"holds": "label"})
 
 
-def test_a_label_png_is_decoded_by_value(drawn, tmp_path):
+def test_a_label_png_is_decoded_by_value(drawn, tmp_path, fault):
     """A record of the same bytes' number and values, but as a palette PNG, has another checksum."""
     voc = VOCFolder(drawn.voc_dir)
     write_lmdbs(tmp_path / "db", drawn.val, PairLoader(voc, labels="png"))

@@ -13,9 +13,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
-from data_prep.cli import main
 from data_prep.download_command import SOURCES
 from data_prep.sources import Source, SourceFile
 from nets.catalogue import MODELS
@@ -25,12 +23,8 @@ ROOT = Path(__file__).resolve().parents[3]
 HEX = {"md5": 32, "sha1": 40, "sha256": 64}
 
 
-def run(*arguments):
-    return CliRunner().invoke(main, [str(one) for one in arguments])
-
-
 @pytest.fixture
-def served(server, tmp_path, monkeypatch):
+def served(server, tmp_path, monkeypatch, run):
     """Puts content on the server at the place of a file of a source; the source keeps layout and names.
 
     Addresses, sizes and checksums of the table are those of the real files, and left out.
@@ -56,13 +50,13 @@ def packed(tmp_path, folder, arcname, mode="w"):
     return (tmp_path / "packed").read_bytes()
 
 
-def next_command(done):
+def next_command(run, done):
     """The command that the output names next, run in this process."""
     words = re.findall(r"next: python -m data_prep (.*)", done.output)[-1].split()
     return run(*words)
 
 
-def test_voc_and_sbd_are_what_solve_reads(served, drawn, tmp_path):
+def test_voc_and_sbd_are_what_solve_reads(served, drawn, tmp_path, run):
     served.serve(
         "voc2011", {"VOCtrainval_25-May-2011.tar": packed(tmp_path, drawn.voc_dir, "TrainVal/VOCdevkit/VOC2011")}
     )
@@ -73,7 +67,7 @@ def test_voc_and_sbd_are_what_solve_reads(served, drawn, tmp_path):
     assert "terms: VOC's images are from flickr" in done.output
     splits = find_splits(served.out, MODELS["voc-fcn8s"])
     assert (splits.train.ids, splits.test.ids) == (drawn.train, drawn.val)
-    assert next_command(done).exit_code == 0
+    assert next_command(run, done).exit_code == 0
     assert run("voc", "--source", served.out, "--year", 2011, "--out", served.out / "lmdb").exit_code == 0
     splits = find_splits(served.out, MODELS["voc-fcn8s"], "lmdb")
     assert [split.databases.name for split in (splits.train, splits.test)] == ["sbd_train", "voc2011_seg11valid"]
@@ -89,7 +83,7 @@ def test_voc_and_sbd_are_what_solve_reads(served, drawn, tmp_path):
 
 
 @pytest.mark.parametrize("mac", [False, True])
-def test_siftflow(served, draw_siftflow, tmp_path, mac):
+def test_siftflow(served, draw_siftflow, tmp_path, mac, run):
     dataset = tmp_path / "SiftFlowDataset"
     draw_siftflow(dataset, ["coast_1", "street_2"], ["forest_3"])
     lists = {f"{name}.txt": (dataset / f"{name}.txt").read_bytes() for name in ("trainval", "test")}
@@ -112,13 +106,13 @@ def test_siftflow(served, draw_siftflow, tmp_path, mac):
         "trainval.txt",
         "trainval.txt.sha256",
     ]
-    read = next_command(done)
+    read = next_command(run, done)
     assert read.exit_code == 0, read.output
     assert (served.out / "lmdb/siftflow_trainval").is_dir()
     assert find_splits(served.out, MODELS["siftflow-fcn8s"]).train.ids == ["coast_1", "street_2"]
 
 
-def test_pascalcontext_brings_its_images(served, draw_pascalcontext, tmp_path):
+def test_pascalcontext_brings_its_images(served, draw_pascalcontext, tmp_path, run):
     draw_pascalcontext(tmp_path / "context", tmp_path / "VOC2010", ["2008_000001", "2008_000002"], ["2008_000003"])
     for ours, theirs in (("labels.txt", "classes-400.txt"), ("59_labels.txt", "classes-59.txt")):
         (tmp_path / "context" / ours).rename(tmp_path / theirs)
@@ -129,18 +123,18 @@ def test_pascalcontext_brings_its_images(served, draw_pascalcontext, tmp_path):
     served.serve("voc2010", {"VOCtrainval_03-May-2010.tar": images})
     done = served.download("pascalcontext")
     assert done.exit_code == 0, done.output
-    read = next_command(done)
+    read = next_command(run, done)
     assert read.exit_code == 0, read.output
     assert (served.out / "lmdb/pascalcontext_val").is_dir()
     assert find_splits(served.out, MODELS["pascalcontext-fcn8s"]).test.ids == ["2008_000003"]
 
 
-def test_nyud_as_published_and_as_released(served, nyud_source, tmp_path):
+def test_nyud_as_published_and_as_released(served, nyud_source, tmp_path, run):
     names = ("nyu_depth_v2_labeled.mat", "splits.mat", "classMapping40.mat")
     served.serve("nyud", {name: (nyud_source.folder / name).read_bytes() for name in names})
     done = served.download("nyud")
     assert done.exit_code == 0, done.output
-    made = next_command(done)
+    made = next_command(run, done)
     assert made.exit_code == 0, made.output
     wanted = find_splits(served.out, MODELS["nyud-fcn32s-color"])
     files = served.out / "nyud"
@@ -152,7 +146,7 @@ def test_nyud_as_published_and_as_released(served, nyud_source, tmp_path):
     served.serve("nyud-fcn", {"nyud.tar.gz": packed(tmp_path, tmp_path / "nyud", "nyud", "w:gz"), **released})
     done = served.download("nyud-fcn")
     assert done.exit_code == 0, done.output
-    read = next_command(done)
+    read = next_command(run, done)
     assert read.exit_code == 0, read.output
     assert sorted(path.name for path in (served.out / "lmdb").iterdir()) == ["nyud_test", "nyud_trainval"]
     assert find_splits(served.out, MODELS["nyud-fcn32s-color"], "lmdb").train.ids == wanted.train.ids
@@ -177,7 +171,7 @@ def test_weights(served):
     assert path.read_bytes() == b"scribbled over"
 
 
-def test_the_public_address_is_asked_after_the_mirror(server, tmp_path, monkeypatch):
+def test_the_public_address_is_asked_after_the_mirror(server, tmp_path, monkeypatch, run):
     one = SourceFile("a.bin", "weights", (f"{server.url}/public/a.bin",))
     monkeypatch.setitem(SOURCES, "toy", Source("toy", "a toy", (one,), "none"))
     server.pages["/public/a.bin"] = server.Page(b"x" * 10)
@@ -224,7 +218,7 @@ def test_the_rest_is_downloaded_where_one_fails(served):
     assert (served.out / "weights/bvlc_reference_caffenet.caffemodel").read_bytes() == b"caffenet"
 
 
-def test_what_must_be_got_by_hand_is_told_with_its_place(tmp_path, monkeypatch):
+def test_what_must_be_got_by_hand_is_told_with_its_place(tmp_path, monkeypatch, run):
     for file in (files := SOURCES["nyud"].files):
         assert file.by_hand
     monkeypatch.setitem(
@@ -241,7 +235,7 @@ def test_what_must_be_got_by_hand_is_told_with_its_place(tmp_path, monkeypatch):
     assert "ask for a login" in said
 
 
-def test_killed_while_downloading(server, tmp_path):
+def test_killed_while_downloading(server, tmp_path, run):
     """SIGKILL in the middle; the next run asks for the rest only."""
     silence = threading.Event()
     content = bytes(range(256)) * 4000
@@ -268,7 +262,7 @@ def test_killed_while_downloading(server, tmp_path):
     assert server.asked[1][1] == f"bytes={arrived}-"
 
 
-def test_unknown_names_list_the_known_ones(tmp_path):
+def test_unknown_names_list_the_known_ones(tmp_path, run):
     done = run("download", "voc2O11", "--out", tmp_path)
     assert done.exit_code == 1
     assert "nothing to download is called 'voc2O11' (did you mean voc2011?); known: voc2007, voc2008" in done.output
@@ -278,7 +272,7 @@ def test_unknown_names_list_the_known_ones(tmp_path):
     assert "nothing named; NAME is one or more of voc2007, voc2008" in nothing.output
 
 
-def test_the_lists():
+def test_the_lists(run):
     table = run("download", "--list")
     assert table.exit_code == 0
     assert [line.split()[0] for line in table.output.splitlines()] == ["NAME", *SOURCES]

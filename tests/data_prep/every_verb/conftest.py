@@ -10,10 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import scipy.io
-from click.testing import CliRunner
 from PIL import Image
 
-from data_prep.cli import main
 from data_prep.labels import encode_label, voc_palette
 from data_prep.nyud import encode_segmentation
 from data_prep.png_files import write_png
@@ -143,12 +141,6 @@ def hha_command(tmp_path):
         (tmp_path / "depth").mkdir(exist_ok=True)
         write_png(tmp_path / "depth" / f"{one}.png", depth.astype(np.uint16))
     return lambda out, *more: ["hha", "--depth", tmp_path / "depth", "--out", out, "--camera", "60,61,40,30", *more]
-
-
-@pytest.fixture
-def run():
-    """Function: data_prep with these arguments, in this process."""
-    return lambda *arguments: CliRunner().invoke(main, [str(one) for one in arguments])
 
 
 @pytest.fixture
