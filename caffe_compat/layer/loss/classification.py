@@ -9,7 +9,7 @@ from torch.autograd.function import once_differentiable
 
 from caffe_compat.layer.blob import Shape
 from caffe_compat.layer.contract import Context, Count, Layer
-from caffe_compat.layer.loss.labels import class_index, ignored_label, label_shape
+from caffe_compat.layer.loss.labels import check_batch, class_index, ignored_label, label_shape, without_gradient
 from caffe_compat.layer.loss.normalization import normalizer
 from caffe_compat.layer.registry import register
 from caffe_compat.layer.utility.softmax import softmax
@@ -33,6 +33,7 @@ class _LossPerItem(Layer):
         if not scores:
             raise self.error("bottom[0] has shape (); it needs N x C")
         label_shape(self, [(scores[0], math.prod(scores[1:])), bottom_shapes[1]], 1)
+        check_batch(self, bottom_shapes)
         return [()]
 
     def items(self, bottoms: Sequence[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
@@ -46,7 +47,8 @@ class _LossPerItem(Layer):
 class HingeLoss(_LossPerItem):
     """The sum of max(0, 1 - score of the true class) and max(0, 1 + score) of the others, or of their squares, over N.
 
-    Bottoms:  scores: N x C (all axes behind the first are classes); labels: N values, 0 to C - 1, without gradient.
+    Bottoms:  scores: N x C (all axes behind the first are classes); labels: N values, 0 to C - 1. A
+              backward that wants a gradient of the labels is an error, here and in the losses below.
     Tops:     loss: one value of shape ().
     Params:   hinge_loss_param.norm: L1, or L2 for squares.
     Raises:   LayerError: another number of labels than items. DataError: a label outside the classes.
@@ -64,7 +66,7 @@ class HingeLoss(_LossPerItem):
         violation = torch.relu(1 + sign * scores)
         if self.param.hinge_loss_param.norm == pb.HingeLossParameter.L2:
             violation = violation.square()
-        return [violation.sum() / scores.shape[0]]
+        return without_gradient(self, [violation.sum() / scores.shape[0]], bottoms, 1)
 
 
 @register
@@ -87,7 +89,8 @@ class MultinomialLogisticLoss(_LossPerItem):
     ) -> list[torch.Tensor]:
         """The loss."""
         prob, index = self.items(bottoms)
-        return [_NegativeLog.apply(prob.gather(1, index)).sum() / prob.shape[0]]
+        loss = _NegativeLog.apply(prob.gather(1, index)).sum() / prob.shape[0]
+        return without_gradient(self, [loss], bottoms, 1)
 
 
 class _NegativeLog(torch.autograd.Function):
@@ -142,6 +145,7 @@ class InfogainLoss(Layer):
         scores = bottom_shapes[0]
         axis = self._axis(len(scores))
         label_shape(self, bottom_shapes, axis)
+        check_batch(self, bottom_shapes)
         matrix = tuple(self._matrix.shape) if self._matrix is not None else bottom_shapes[2]
         if math.prod(matrix) != scores[axis] ** 2:
             raise self.error(
@@ -167,7 +171,7 @@ class InfogainLoss(Layer):
         mode = self.param.loss_param.normalization
         divisor = normalizer(mode, math.prod(shape[:axis]), index.numel(), count)
         loss, prob = _InfogainCost.apply(scores, gain, axis)
-        return [loss / divisor, prob][: self.top_count]
+        return without_gradient(self, [loss / divisor, prob][: self.top_count], bottoms, 1, 2)
 
     def _axis(self, axes: int) -> int:
         return self.axis(self.param.infogain_loss_param.axis, axes, "infogain_loss_param.axis")

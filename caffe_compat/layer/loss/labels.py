@@ -1,15 +1,64 @@
 """Labels as losses read them: floats cut to whole numbers, checked against the classes, some of them ignored."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
+from torch.autograd.function import once_differentiable
 
 from caffe_compat.errors import DataError
 from caffe_compat.layer.blob import Shape
 from caffe_compat.layer.contract import Layer
 
-__all__ = ["class_index", "ignored_label", "label_shape"]
+__all__ = ["check_batch", "class_index", "ignored_label", "label_shape", "without_gradient"]
+
+
+def check_batch(layer: Layer, bottom_shapes: Sequence[Shape]) -> None:
+    """Scores and labels of a loss must have the same first axis, whatever their class axis is.
+
+    Raises:
+        LayerError: they have not, or one of them has no axes.
+    """
+    scores, labels = bottom_shapes[:2]
+    if not scores or scores[:1] != labels[:1]:
+        raise layer.error(
+            f"bottom[0] has shape {scores} and bottom[1] {labels}; their first axes must be equal: reshape the labels"
+        )
+
+
+def without_gradient(
+    layer: Layer, tops: Sequence[torch.Tensor], bottoms: Sequence[torch.Tensor], *indices: int
+) -> list[torch.Tensor]:
+    """The tops, so that a backward that asks for the gradient of one of these bottoms is an error, as in Caffe.
+
+    Without it what makes the labels would get zeros, and would seem to be trained.
+    """
+    first = tops[0]
+    for i in indices:
+        if i < len(bottoms) and bottoms[i].requires_grad:
+            first = _NoGradient.apply(first, bottoms[i], layer, i)
+    return [first, *tops[1:]]
+
+
+class _NoGradient(torch.autograd.Function):
+    """The loss, through which the gradient of a bottom cannot be had."""
+
+    @staticmethod
+    def forward(ctx: Any, loss: torch.Tensor, bottom: torch.Tensor, layer: Layer, index: int) -> torch.Tensor:
+        ctx.layer, ctx.index = layer, index
+        return loss.view_as(loss)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor, None, None, None]:
+        if ctx.needs_input_grad[1]:
+            name = ctx.layer.param.bottom[ctx.index]
+            raise ctx.layer.error(
+                f"it cannot backpropagate to bottom[{ctx.index}] '{name}', but what makes '{name}' has something to "
+                "learn; set lr_mult: 0 there, or give propagate_down for this layer"
+            )
+        return grad, None, None, None
 
 
 def label_shape(layer: Layer, bottom_shapes: Sequence[Shape], axis: int) -> Shape:

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 
 from caffe_compat.layer.blob import Shape
 from caffe_compat.layer.contract import Context, Count, Layer
-from caffe_compat.layer.loss.labels import ignored_label
+from caffe_compat.layer.loss.labels import ignored_label, without_gradient
 from caffe_compat.layer.loss.normalization import normalization_mode, normalizer
 from caffe_compat.layer.registry import register
 from caffe_compat.proto import caffe_pb2 as pb
@@ -22,7 +22,7 @@ class SigmoidCrossEntropyLoss(Layer):
 
     Values whose target, cut to a whole number, is ignore_label add nothing and get no gradient.
 
-    Bottoms:  scores: N x ...; targets: as many, 0 to 1; they get no gradient.
+    Bottoms:  scores: N x ...; targets: as many, 0 to 1. They have no gradient: a backward that wants it is an error.
     Tops:     loss: one value of shape ().
     Params:   loss_param.ignore_label; loss_param.normalization: BATCH_SIZE (N) unless set, or VALID values that are not
               ignored, FULL all values, NONE 1; loss_param.normalize: its old form, true is VALID and false BATCH_SIZE.
@@ -56,4 +56,5 @@ class SigmoidCrossEntropyLoss(Layer):
             count = int(valid.sum())
             cost = cost.where(valid, 0)
         mode = normalization_mode(self, pb.LossParameter.BATCH_SIZE)
-        return [cost.sum() / normalizer(mode, scores.shape[0], scores.numel(), count)]
+        loss = cost.sum() / normalizer(mode, scores.shape[0], scores.numel(), count)
+        return without_gradient(self, [loss], bottoms, 1)

@@ -9,7 +9,7 @@ from torch.autograd.function import once_differentiable
 
 from caffe_compat.layer.blob import Shape
 from caffe_compat.layer.contract import Context, Count, Layer
-from caffe_compat.layer.loss.labels import class_index, ignored_label, label_shape
+from caffe_compat.layer.loss.labels import check_batch, class_index, ignored_label, label_shape, without_gradient
 from caffe_compat.layer.loss.normalization import normalization_mode, normalizer
 from caffe_compat.layer.registry import register
 from caffe_compat.layer.utility.softmax import log_softmax
@@ -27,14 +27,16 @@ class SoftmaxWithLoss(Layer):
     most 87.3; the gradient is (probability - 1 at the true class) / normalizer even there. Positions whose label is
     ignore_label add nothing and get no gradient. With all of them ignored the loss is 0.
 
-    Bottoms:  scores: N x C x H x W, any float; labels: N x 1 x H x W or any shape of that count, whole numbers 0 to
-              C - 1 or ignore_label (fractions are cut towards 0). Labels get no gradient.
+    Bottoms:  scores: N x C x H x W, any float; labels: N x 1 x H x W or any N x ... of that count, whole numbers 0 to
+              C - 1 or ignore_label (fractions are cut towards 0). Labels have no gradient: a backward that wants it is
+              an error.
     Tops:     loss: one value of shape (); prob (optional): N x C x H x W, without gradient.
     Params:   softmax_param.axis: the class axis; loss_param.ignore_label; loss_param.normalization: what to divide by:
               VALID positions that are not ignored, FULL all positions, BATCH_SIZE N, NONE 1;
               loss_param.normalize: its old form, true is VALID and false BATCH_SIZE.
-    Raises:   LayerError: another number of labels than positions; axis out of range. DataError: a label that is neither
-              a class nor ignore_label (Caffe reads other memory there in release builds).
+    Raises:   LayerError: another number of labels than positions, or another first axis; axis out of range.
+              DataError: a label that is neither a class nor ignore_label (Caffe reads other memory there in release
+              builds).
     Source:   BVLC/caffe src/caffe/layers/softmax_loss_layer.cpp.
     """
 
@@ -46,6 +48,7 @@ class SoftmaxWithLoss(Layer):
     def reshape(self, bottom_shapes: Sequence[Shape]) -> list[Shape]:
         """The loss's shape, (), and the scores' for prob."""
         label_shape(self, bottom_shapes, self._axis(len(bottom_shapes[0])))
+        check_batch(self, bottom_shapes)
         shapes: list[Shape] = [(), bottom_shapes[0]]
         return shapes[: self.top_count]
 
@@ -60,7 +63,8 @@ class SoftmaxWithLoss(Layer):
         count = index.numel() if valid is None else int(valid.sum())
         divisor = normalizer(normalization_mode(self), math.prod(shape[:axis]), index.numel(), count)
         loss, log_prob = _SoftmaxLoss.apply(scores, index, valid, axis, divisor)
-        return [loss, log_prob.exp()] if self.top_count == 2 else [loss]
+        tops = [loss, log_prob.exp()] if self.top_count == 2 else [loss]
+        return without_gradient(self, tops, bottoms, 1)
 
     def _axis(self, axes: int) -> int:
         return self.axis(self.param.softmax_param.axis, axes, "softmax_param.axis")

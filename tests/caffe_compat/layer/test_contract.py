@@ -112,7 +112,9 @@ GRADIENTS = {
     ],
     "Slice": [("top: 'a' top: 'b' slice_param { slice_point: 1 }", random, [(2, 3)])],
     "Softmax": [("", random, [(2, 3, 2)])],
-    "SoftmaxWithLoss": [("loss_param { ignore_label: 255 }", random, [(2, 3, 1, 2), fixed(0, 2, 255, 1)])],
+    "SoftmaxWithLoss": [
+        ("loss_param { ignore_label: 255 }", random, [(2, 3, 1, 2), fixed(0, 2, 255, 1, shape=(2, 2))])
+    ],
     "Split": [("top: 'a' top: 'b'", random, [(2, 3)])],
     "Swish": [("swish_param { beta: 2 }", random, [(2, 3)])],
     "TanH": [("", random, [(2, 3)])],

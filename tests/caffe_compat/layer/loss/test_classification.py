@@ -87,8 +87,8 @@ def test_infogain_with_the_identity_is_softmax_with_loss(make_layer, run_layer):
 
 def test_infogain_gradient(make_layer, check_gradients):
     scores = torch.randn(2, 2, 3, dtype=torch.float64, requires_grad=True)
-    layer = infogain(make_layer, "infogain_loss_param { axis: -1 }", (2, 2, 3), (4,), (3, 3))
-    check_gradients(layer, scores, torch.tensor([0.0, 1, 2, 1]).double(), MATRIX.double())
+    layer = infogain(make_layer, "infogain_loss_param { axis: -1 }", (2, 2, 3), (2, 2), (3, 3))
+    check_gradients(layer, scores, torch.tensor([[0.0, 1], [2, 1]]).double(), MATRIX.double())
 
 
 def test_infogain_reads_its_matrix(make_layer, run_layer, tmp_path):

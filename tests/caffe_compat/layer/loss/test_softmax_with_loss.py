@@ -2,10 +2,14 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
+from google.protobuf import text_format
 
 from caffe_compat.errors import DataError, LayerError
+from caffe_compat.net.net import Net
+from caffe_compat.proto import caffe_pb2 as pb
 
 SCORES = (2, 3, 2, 2)
 LABELS = torch.tensor([[[[0.0, 1], [2, 255]]], [[[1, 1], [255, 255]]]])
@@ -78,8 +82,8 @@ def test_a_probability_of_zero_costs_as_flt_min_and_keeps_its_gradient(make_laye
     assert scores.grad.tolist() == [[-1, 1]]
 
 
-@pytest.mark.parametrize("shape", [(2, 1, 2, 2), (2, 2, 2), (8,), (2, 4)])
-def test_label_needs_only_the_count(make_layer, run_layer, shape):
+@pytest.mark.parametrize("shape", [(2, 1, 2, 2), (2, 2, 2), (2, 4)])
+def test_label_needs_only_the_batch_and_the_count(make_layer, run_layer, shape):
     layer = loss_layer(make_layer, "loss_param { ignore_label: 255 }", labels=shape)
     scores = torch.randn(SCORES)
     (loss,) = run_layer(layer, scores, LABELS.reshape(shape))
@@ -158,6 +162,48 @@ def test_label_count_must_match(make_layer):
         match=r"bottom\[1\] of shape \(2, 1, 2, 3\) does not hold one label .* it should have shape \(2, 1, 2, 2\)",
     ):
         layer.reshape([SCORES, (2, 1, 2, 3)])
+
+
+@pytest.mark.parametrize("type_", ["SoftmaxWithLoss", "InfogainLoss"])
+def test_label_batch_must_match(make_layer, type_):
+    shapes = [SCORES, (8,), (3, 3)][: 2 if type_ == "SoftmaxWithLoss" else 3]
+    layer = make_layer(f'type: "{type_}"', *shapes)
+    with pytest.raises(
+        LayerError,
+        match=rf"layer 'l' \({type_}\): bottom\[0\] has shape .* and bottom\[1\] \(8,\); their first axes must be",
+    ):
+        layer.reshape(shapes)
+
+
+LOSSES = ["SoftmaxWithLoss", "SigmoidCrossEntropyLoss", "HingeLoss", "MultinomialLogisticLoss", "InfogainLoss"]
+
+
+@pytest.mark.parametrize("phase", [pb.TRAIN, pb.TEST])
+@pytest.mark.parametrize("type_", LOSSES)
+def test_a_gradient_of_the_labels_is_refused_when_it_is_asked_for(type_, phase):
+    def net(told: str) -> Net:
+        targets = "s" if type_ == "SigmoidCrossEntropyLoss" else "t"
+        matrix = 'bottom: "H"' if type_ == "InfogainLoss" else ""
+        text = f"""
+        layer {{ name: "x" type: "Input" top: "x" top: "t" top: "s" top: "H" input_param {{
+          shape {{ dim: [2, 3] }} shape {{ dim: 2 }} shape {{ dim: [2, 3] }} shape {{ dim: [3, 3] }} }} }}
+        layer {{ name: "rest" type: "Silence" bottom: "t" bottom: "s" bottom: "H" }}
+        layer {{ name: "scores" type: "Bias" bottom: "x" top: "scores" }}
+        layer {{ name: "made" type: "Bias" bottom: "{targets}" top: "made" bias_param {{ num_axes: 0 axis: 0 }} }}
+        layer {{ name: "loss" type: "{type_}" bottom: "scores" bottom: "made" {matrix} top: "loss" {told} }}"""
+        made = Net(text_format.Parse(text, pb.NetParameter()), phase)
+        made.blobs["x"].data[...] = 0.5
+        made.forward()
+        return made
+
+    with pytest.raises(
+        LayerError,
+        match=rf"layer 'loss' \({type_}\): it cannot backpropagate to bottom\[1\] 'made', but what makes 'made' has",
+    ):
+        net("").backward()
+    told = net(f"propagate_down: [true, false{', false' if type_ == 'InfogainLoss' else ''}]")
+    told.backward()
+    assert np.any(told.params["scores"][0].diff) == (type_ != "InfogainLoss")  # whose matrix is zero here
 
 
 def test_axis_out_of_range(make_layer):
