@@ -13,6 +13,8 @@ from caffe_compat.layer.blob import Shape
 from caffe_compat.layer.contract import Context, SourceLayer
 from caffe_compat.layer.data.random_stream import RandomStream
 from caffe_compat.layer.registry import register
+from caffe_compat.parallel import solver_count, solver_rank
+from caffe_compat.proto import caffe_pb2 as pb
 
 if TYPE_CHECKING:
     import h5py
@@ -26,6 +28,8 @@ class HDF5Data(SourceLayer):
 
     Files are read whole, one at a time, in the order of the list; with shuffle both the files and the rows within each
     come in random order, drawn anew each time round. A batch may span files, and may be larger than a file.
+    Where several solvers train together (see parallel.py), each takes every solver_count-th row at TRAIN, beginning
+    with its rank.
 
     Bottoms:  none.
     Tops:     batch_size x ..., each the dataset of its name; integers and doubles become float32.
@@ -45,6 +49,12 @@ class HDF5Data(SourceLayer):
         self._param = self.param.hdf5_data_param
         if self._param.batch_size < 1:
             raise self.error("hdf5_data_param.batch_size is missing; give 1 or more")
+        self._rank, self._count = (solver_rank(), solver_count()) if self.phase == pb.TRAIN else (0, 1)
+        if self._rank >= self._count:
+            raise self.error(
+                f"solver_rank is {self._rank} of {self._count} solvers; call set_solver_count with more, first"
+            )
+        self._turn = 0  # whose the next row is
         self._files = self._read_list()
         self._stream = RandomStream() if self._param.shuffle else None
         self._file_order = self._order(len(self._files))
@@ -72,6 +82,7 @@ class HDF5Data(SourceLayer):
             "file_order": self._file_order.copy(),
             "row_order": self._row_order.copy(),
             "stream": self._stream.state() if self._stream else None,
+            **({"turn": self._turn} if self._count > 1 else {}),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -94,6 +105,7 @@ class HDF5Data(SourceLayer):
         self._rows = rows
         self._file_order, self._row_order = np.array(state["file_order"]), np.array(state["row_order"])
         self._file, self._row = state["file"], state["row"]
+        self._turn = state.get("turn", 0)
         if self._stream and state["stream"]:
             self._stream.restore(state["stream"])
 
@@ -101,11 +113,17 @@ class HDF5Data(SourceLayer):
         batch = [np.empty((self._param.batch_size, *rows.shape[1:]), np.float32) for rows in self._rows]
         filled = 0
         while filled < self._param.batch_size:
-            taken = self._row_order[self._row : self._row + self._param.batch_size - filled]
+            rest = self._row_order[self._row :]
+            first = (self._rank - self._turn) % self._count  # of the rest, the first that is ours
+            taken = rest[first :: self._count][: self._param.batch_size - filled]
             for out, rows in zip(batch, self._rows, strict=True):
                 out[filled : filled + len(taken)] = rows[taken]
             filled += len(taken)
-            self._row += len(taken)
+            passed = len(rest)
+            if filled == self._param.batch_size:
+                passed = first + (len(taken) - 1) * self._count + 1
+            self._row += passed
+            self._turn = (self._turn + passed) % self._count
             if self._row == len(self._row_order):
                 self._next_file()
         return batch

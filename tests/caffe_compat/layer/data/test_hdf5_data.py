@@ -6,13 +6,15 @@ import pytest
 
 from caffe_compat.device import set_random_seed
 from caffe_compat.errors import DataError, LayerError
+from caffe_compat.parallel import set_solver_count, set_solver_rank
+from caffe_compat.proto import caffe_pb2 as pb
 
 
 @pytest.fixture
 def hdf5_layer(tmp_path, make_layer):
-    """hdf5_layer(files, batch_size=2, tops=("data",), more="", field=""): files are dicts of arrays."""
+    """hdf5_layer(files, batch_size=2, tops=("data",), more="", field="", phase=TEST): files are dicts of arrays."""
 
-    def make(files, batch_size=2, tops=("data",), more="", field=""):
+    def make(files, batch_size=2, tops=("data",), more="", field="", phase=pb.TEST):
         paths = []
         for i, datasets in enumerate(files):
             paths.append(tmp_path / f"{i}.h5")
@@ -23,7 +25,8 @@ def hdf5_layer(tmp_path, make_layer):
         top = " ".join(f"top: '{name}'" for name in tops)
         return make_layer(
             f"name: 'h' type: 'HDF5Data' {top} {more} "
-            f"hdf5_data_param {{ source: '{tmp_path / 'list.txt'}' batch_size: {batch_size} {field} }}"
+            f"hdf5_data_param {{ source: '{tmp_path / 'list.txt'}' batch_size: {batch_size} {field} }}",
+            phase=phase,
         )
 
     return make
@@ -92,6 +95,50 @@ def test_a_resumed_layer_goes_on_with_the_same_rows(hdf5_layer, run_layer):
     other = hdf5_layer(files, 4, field="shuffle: true")
     other.load_state_dict(state)
     assert [run_layer(other)[0].tolist() for _ in range(9)] == wanted
+
+
+@pytest.fixture
+def several_solvers():
+    """several_solvers(rank, count); one again afterwards."""
+
+    def tell(rank, count):
+        set_solver_count(count)
+        set_solver_rank(rank)
+
+    yield tell
+    tell(0, 1)
+
+
+FILES = [{"data": rows(0, 5)}, {"data": rows(5, 7)}]  # seven rows: the second round is dealt from where the first ended
+
+
+@pytest.mark.parametrize(
+    ("rank", "wanted"), [(0, [[0, 3], [6, 2], [5, 1]]), (1, [[1, 4], [0, 3], [6, 2]]), (2, [[2, 5], [1, 4], [0, 3]])]
+)
+def test_rows_are_dealt_to_the_solvers_that_train_together(hdf5_layer, run_layer, several_solvers, rank, wanted):
+    several_solvers(rank, 3)
+    layer = hdf5_layer(FILES, phase=pb.TRAIN)
+    assert [run_layer(layer)[0].tolist() for _ in range(3)] == wanted
+    tested = hdf5_layer(FILES, phase=pb.TEST)
+    assert run_layer(tested)[0].tolist() == [0, 1]
+
+
+def test_a_resumed_layer_goes_on_with_its_share(hdf5_layer, run_layer, several_solvers):
+    several_solvers(1, 3)
+    layer = hdf5_layer(FILES, phase=pb.TRAIN)
+    run_layer(layer)
+    state = layer.state_dict()
+    other = hdf5_layer(FILES, phase=pb.TRAIN)
+    other.load_state_dict(state)
+    assert run_layer(other)[0].tolist() == run_layer(layer)[0].tolist() == [0, 3]
+
+
+def test_a_rank_beyond_the_solvers(hdf5_layer, several_solvers):
+    several_solvers(2, 2)
+    with pytest.raises(
+        LayerError, match=r"layer 'h' \(HDF5Data\): solver_rank is 2 of 2 solvers; call set_solver_count"
+    ):
+        hdf5_layer(FILES, phase=pb.TRAIN)
 
 
 def test_a_state_of_other_files_is_refused(hdf5_layer):
