@@ -27,6 +27,7 @@ VERBS = {
     "detect": "caffe_compat.tools.detect:detect",
     "device_query": "caffe_compat.tools.device_query:device_query",
     "draw_net": "caffe_compat.tools.draw_net:draw_net",
+    "export": "caffe_compat.tools.export:export",
     "extract_features": "caffe_compat.tools.extract_features:extract_features",
     "parse_log": "caffe_compat.tools.parse_log:parse_log",
     "plot_log": "caffe_compat.tools.plot_log:plot_log",

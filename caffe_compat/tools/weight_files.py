@@ -43,7 +43,9 @@ def suffix_of(path: str) -> str:
     """
     suffix = Path(path).suffix
     if suffix not in SUFFIXES:
-        raise WeightsError(f"{path}: the suffix '{suffix}' stands for no kind of weights; known: {', '.join(SUFFIXES)}")
+        whole = "; a whole net is written as ONNX by caffe-compat export" if suffix == ".onnx" else ""
+        known = ", ".join(SUFFIXES)
+        raise WeightsError(f"{path}: the suffix '{suffix}' stands for no kind of weights; known: {known}{whole}")
     return {".hdf5": ".h5", ".pth": ".pt"}.get(suffix, suffix)
 
 

@@ -13,9 +13,10 @@ __all__ = ["Softmax", "log_softmax", "softmax"]
 
 def _along(function: Callable[[torch.Tensor, int], torch.Tensor], x: torch.Tensor, axis: int) -> torch.Tensor:
     """``function(x, axis)`` without the copy that torch makes of a channels_last tensor."""
-    moved = x.movedim(axis, -1)
+    last = x.ndim - 1  # not -1, of which torch's ONNX exporter makes a wrong permutation
+    moved = x.movedim(axis, last)
     if moved.is_contiguous():
-        return function(moved, -1).movedim(-1, axis)
+        return function(moved, last).movedim(last, axis)
     return function(x, axis)
 
 

@@ -47,6 +47,7 @@ def test_the_safetensors_package_reads_and_writes_the_same(layers, assert_same, 
     ("name", "content", "message"),
     [
         ("a.txt", b"", "the suffix '.txt' stands for no kind of weights; known: .caffemodel"),
+        ("a.onnx", b"", ".safetensors; a whole net is written as ONNX by caffe-compat export"),
         ("a.npz", b"not a zip", "cannot be read"),
         ("a.npz", b"PK\x03\x04 cut off", "cannot be read"),
         ("a.pt", b"garbage", "cannot be read"),
