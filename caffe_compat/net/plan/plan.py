@@ -36,7 +36,7 @@ from caffe_compat.net.plan.background import Backgrounds, run_whole
 from caffe_compat.net.plan.bound import Bounds
 from caffe_compat.net.plan.interpolation import Interpolations
 from caffe_compat.net.plan.learning import learn
-from caffe_compat.net.plan.precision import lowered, multiplies_low
+from caffe_compat.net.plan.precision import lowered, rounds
 from caffe_compat.net.plan.stage import Chain, find_chain, is_convolution
 from caffe_compat.net.plan.windows import Note, find_window, run_window
 
@@ -141,7 +141,7 @@ class Plan:
         chain = find_chain(self._nodes, first, last, seen)
         for stage in chain.stages if chain is not None else ():
             stage.on = frozenset(self.on)
-            stage.dtype = torch.bfloat16 if self.low and multiplies_low(stage.node.layer) else torch.float32
+            stage.dtype = torch.bfloat16 if self.low and rounds(stage.node.layer) else torch.float32
         return chain
 
     def run(self, chain: Chain) -> Tensor | None:

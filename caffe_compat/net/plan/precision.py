@@ -2,7 +2,9 @@
 
 Convolutions and fully-connected layers of many outputs multiply in bfloat16 (8 bits of mantissa, the range of float32)
 and add up in float32; ReLU, Dropout, Pooling and Split pass on what they get. Everything else, the last layers that
-score classes and the losses among it, works in float32 on float32, as do the parameters and their updates.
+score classes and the losses among it, works in float32 on float32, as do the parameters and their updates. So do, in
+phase TEST, the convolution of the image, which takes little time, and those that winograd.py computes: they are about
+as fast in float32, and each layer in bfloat16 costs exactness.
 """
 
 from collections.abc import Sequence
@@ -12,11 +14,13 @@ import torch
 from caffe_compat.device import device
 from caffe_compat.errors import NetError
 from caffe_compat.layer.contract import Layer
+from caffe_compat.layer.vision.convolution import Convolution
 
-__all__ = ["PRECISIONS", "check_precision", "is_fast", "lowered", "multiplies_low"]
+__all__ = ["PRECISIONS", "check_precision", "is_fast", "lowered", "multiplies_low", "rounds"]
 
 PRECISIONS = ("fp32", "bf16")
 _OUTPUTS = 64  # with fewer, it is a score: rounding would make ties of neighbours
+_INPUTS = 16  # with fewer channels, the bottom is an image
 _PASSING = ("Dropout", "Pooling", "ReLU", "Split")
 
 
@@ -37,6 +41,15 @@ def multiplies_low(layer: Layer) -> bool:
     if layer.type == "Convolution":
         return layer.param.convolution_param.num_output >= _OUTPUTS
     return layer.type == "InnerProduct" and layer.param.inner_product_param.num_output >= _OUTPUTS
+
+
+def rounds(layer: Layer) -> bool:
+    """Whether a layer that nobody learns multiplies in bfloat16 where that is asked for.
+
+    An image is not rounded: that would take what its pixels differ in.
+    """
+    of_image = isinstance(layer, Convolution) and layer.blobs[0].shape[1] * layer.group < _INPUTS
+    return multiplies_low(layer) and not of_image
 
 
 def lowered(

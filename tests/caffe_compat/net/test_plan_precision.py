@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from caffe_compat.errors import NetError
-from caffe_compat.net.plan import packed
+from caffe_compat.net.plan import packed, winograd
 from caffe_compat.net.plan.precision import multiplies_low
 
 TEXT = """
@@ -63,9 +63,8 @@ def test_scores_are_those_of_rounded_factors(pair):
     for _ in range(2):  # the second time with what the first prepared
         full.forward()
         low.forward()
-        for name in ("score", "pool1"):
-            assert low.blobs[name].data.dtype == np.float32
-            assert_near(low.blobs[name].data, full.blobs[name].data)
+        assert low.blobs["score"].data.dtype == np.float32
+        assert_near(low.blobs["score"].data, full.blobs["score"].data)
     same = low.blobs["score"].data.argmax(1) == full.blobs["score"].data.argmax(1)
     assert same.mean() > 0.98
 
@@ -119,6 +118,33 @@ def test_scores_are_not_multiplied_low(make_net):
     assert low == {"conv1", "conv2"}
 
 
+@pytest.fixture
+def seen(make_net):
+    """Both nets, with what the first layers make to be seen."""
+    nets = [make_net(TEXT, keep=["conv1", "conv2"], precision=precision) for precision in ("fp32", "bf16")]
+    for net in nets:
+        net.blobs["data"].data[...] = np.random.RandomState(0).uniform(-124, 151, (1, 3, 40, 44))
+        for name in ("conv1", "conv2"):
+            for mine, theirs in zip(net.params[name], nets[0].params[name], strict=True):
+                mine.write(theirs.tensor().clone())
+        net.forward()
+    return nets
+
+
+def test_an_image_is_not_rounded(seen):
+    full, low = seen
+    np.testing.assert_array_equal(low.blobs["conv1"].data, full.blobs["conv1"].data)
+    assert_near(low.blobs["conv2"].data, full.blobs["conv2"].data)
+
+
+def test_what_tiles_compute_is_not_rounded(seen, monkeypatch):
+    monkeypatch.setattr(winograd, "_CHANNELS", 64)
+    full, low = seen
+    for net in seen:
+        net.forward()
+    assert_near(low.blobs["conv2"].data, full.blobs["conv2"].data, least=-1, most=1e-5)
+
+
 def test_what_is_asked_must_be_known_and_lean(make_net):
     with pytest.raises(NetError, match="precision 'half' is not known; give one of fp32, bf16"):
         make_net(TEXT, keep=KEEP, precision="half")
@@ -128,11 +154,11 @@ def test_what_is_asked_must_be_known_and_lean(make_net):
 
 def test_a_kernel_that_fits_thanks_to_its_padding(make_net):
     text = """
-    layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 1 dim: 8 dim: 5 dim: 6 } } }
+    layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 1 dim: 16 dim: 5 dim: 6 } } }
     layer { name: "conv" type: "Convolution" bottom: "data" top: "conv"
             convolution_param { num_output: 64 kernel_size: 11 pad: 5 weight_filler { type: "xavier" } } }
     """
     full, low = (make_net(text, keep=["conv"], precision=precision) for precision in ("fp32", "bf16"))
     low.params["conv"][0].write(full.params["conv"][0].tensor().clone())
-    full.blobs["data"].data[...] = low.blobs["data"].data[...] = np.random.RandomState(0).randn(1, 8, 5, 6)
+    full.blobs["data"].data[...] = low.blobs["data"].data[...] = np.random.RandomState(0).randn(1, 16, 5, 6)
     assert_near(low.forward()["conv"], full.forward()["conv"])
