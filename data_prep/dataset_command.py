@@ -1,7 +1,6 @@
 """What the verbs of datasets with image files, label files and lists have in common: options, run and summary."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -9,13 +8,21 @@ from typing import Any
 import click
 
 from caffe_compat.errors import CaffeError, DataError
-from data_prep.file_writer import FileSet, write_files
-from data_prep.options import PATH, check_verify, jobs_option, strict_option, verify_option
-from data_prep.prepare import SplitReport, list_of, prepare
-from data_prep.records import IMAGE_FORMS, LABEL_FORMS
+from data_prep.file_writer import FileSet
+from data_prep.options import (
+    PATH,
+    check_verify,
+    jobs_option,
+    labels_option,
+    list_file_option,
+    split_option,
+    strict_option,
+    verify_option,
+)
+from data_prep.prepare import Run, SplitReport, list_of, prepare
+from data_prep.records import IMAGE_FORMS
 from data_prep.seg_folder import SegFolder
 from data_prep.summary import progress_bars, show_reports
-from data_prep.verify import Begin, verified
 
 __all__ = ["dataset_options", "run_lists"]
 
@@ -29,11 +36,11 @@ def dataset_options(command: Callable[..., None]) -> Callable[..., None]:
         (
             click.option("--source", type=PATH, required=True, help=_SOURCE),
             click.option("--out", type=PATH, required=True, help="Folder that gets the lists and LMDBs."),
-            click.option("--split", "splits", multiple=True, help="Only this list of the dataset; may be repeated."),
-            click.option("--list-file", "files", multiple=True, type=PATH, help="A list file; may be repeated."),
+            split_option,
+            list_file_option,
             click.option("--lmdb/--no-lmdb", "build", default=True, help="Write LMDBs, or check only."),
             click.option("--images", type=click.Choice(IMAGE_FORMS), default="jpeg", help=_IMAGES),
-            click.option("--labels", type=click.Choice(LABEL_FORMS), default="raw", help="Bytes, or grey PNG."),
+            labels_option,
             jobs_option,
             strict_option,
             verify_option,
@@ -78,28 +85,14 @@ def run_lists(
             raise DataError(f"'{folder.list_folder}' has no {usual} list; name a list with --split or --list-file")
         if warn_shared:
             _warn_shared(wanted)
-        with progress_bars() as progress:
-            made = [] if files_of is None else [_files(files_of(folder), wanted, progress, **options)]
-            reports = prepare(folder, wanted, out, progress=progress, **options)
+        with progress_bars() as begin:
+            run = Run(out, **{name: options[name] for name in ("jobs", "strict", "verify")}, begin=begin)
+            made = [] if files_of is None else [run.files(files_of(folder), wanted)]
+            reports = prepare(folder, wanted, out, progress=begin, **options)
     except CaffeError as error:
         raise click.ClickException(str(error)) from error
-    told = frozenset(fault.image_id for report in made for fault in report.outcome.faults)
-    show_reports(made + [replace(report, shared_faults=told) for report in reports])
+    show_reports(made + reports)
     return reports
-
-
-def _files(
-    files: FileSet,
-    lists: Mapping[str, Sequence[str]],
-    progress: Begin,
-    jobs: int,
-    strict: bool,
-    verify: bool,
-    **options: Any,
-) -> SplitReport:
-    ids = sorted(set().union(*lists.values()))
-    outcome = write_files(files, ids, jobs=jobs, strict=strict, progress=progress("files", len(ids)))
-    return SplitReport("files", None, verified(outcome, jobs, progress) if verify else outcome)
 
 
 def _warn_shared(lists: Mapping[str, Sequence[str]]) -> None:

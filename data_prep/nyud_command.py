@@ -8,23 +8,29 @@ import click
 
 from caffe_compat.errors import CaffeError, DataError
 from data_prep.contents import Contents
-from data_prep.file_writer import FileSet, write_files
+from data_prep.file_writer import FileSet
 from data_prep.hha.camera import CAMERAS, parse_camera
 from data_prep.labels import VOID
-from data_prep.lists import PUBLISHED_SIZES, read_list, write_list
+from data_prep.lists import read_list, write_list
 from data_prep.lmdb_build import disk_errors, write_text
-from data_prep.lmdb_writer import write_lmdbs
 from data_prep.nyud import NYUDFolder, find_nyud, nyud_root
 from data_prep.nyud_export import NYUDExport
 from data_prep.nyud_labels40 import mapping_from_labels40
 from data_prep.nyud_mat import ClassMapping, LabeledMat, find_file, read_mapping, read_splits
 from data_prep.nyud_records import DEPTH_FORMS, HHA_FORMS, NYUD_IMAGE_FORMS, NYUDLoader
-from data_prep.options import PATH, check_verify, jobs_option, strict_option, verify_option
-from data_prep.prepare import SplitReport, check_pairs
-from data_prep.records import LABEL_FORMS
+from data_prep.options import (
+    PATH,
+    check_verify,
+    jobs_option,
+    labels_option,
+    list_file_option,
+    split_option,
+    strict_option,
+    verify_option,
+)
+from data_prep.prepare import Run
 from data_prep.sources import download_hint
 from data_prep.summary import progress_bars, show_reports
-from data_prep.verify import Begin, verified
 
 __all__ = ["nyud", "nyud_files"]
 
@@ -36,16 +42,16 @@ _MAPPING = "the mapping of 894 labels to 40 classes"
 @click.command()
 @click.option("--source", type=PATH, required=True, help="Folder of the downloaded files, or in FCN's own layout.")
 @click.option("--out", type=PATH, required=True, help="Folder that gets the files, lists and LMDBs.")
-@click.option("--split", "splits", multiple=True, help="Only this list of the dataset; may be repeated.")
+@split_option
+@list_file_option
 @click.option("--split-file", type=PATH, help="splits.mat; else looked for in SOURCE.")
 @click.option("--mapping", type=PATH, help="classMapping40.mat or labels40.mat; else looked for in SOURCE.")
-@click.option("--list-file", "files", multiple=True, type=PATH, help="A list file instead; may be repeated.")
 @click.option("--camera", default="color-cropped", help=f"For HHA: {', '.join(CAMERAS)}, or fx,fy,cx,cy in pixels.")
 @click.option("--lmdb/--no-lmdb", "build", default=True, help="Write LMDBs, or the files only.")
 @click.option("--images", type=click.Choice(NYUD_IMAGE_FORMS), default="png", help="Files as they are, or BGR.")
 @click.option("--depths", type=click.Choice(DEPTH_FORMS), default="float", help="Floats, or 16-bit PNG (not Caffe's).")
 @click.option("--hha", type=click.Choice(HHA_FORMS), default="raw", help="Bytes, or PNG.")
-@click.option("--labels", type=click.Choice(LABEL_FORMS), default="raw", help="Bytes, or grey PNG.")
+@labels_option
 @jobs_option
 @strict_option
 @verify_option
@@ -65,13 +71,12 @@ def nyud(source: Path, out: Path, build: bool, jobs: int, strict: bool, verify: 
         with disk_errors(out):
             dataset = _from_source(source, out, **options)
             check_verify(verify, build or dataset.files is not None)
-            run = _Run(dataset, out, jobs, strict, verify)
             with progress_bars() as begin:
-                reports = run.files(begin)
-                if build:
-                    reports += [run.databases(split, begin, reports) for split in dataset.lists]
-                elif not dataset.files:
-                    reports = [run.check(split, begin) for split in dataset.lists]
+                run = Run(out, jobs, strict, verify, begin)
+                reports = [] if dataset.files is None else [run.files(dataset.files, dataset.lists)]
+                faults = {fault.image_id: fault.message for report in reports for fault in report.outcome.faults}
+                if build or dataset.files is None:  # files that were made were checked
+                    reports += run.lists(replace(dataset.loader, faults=faults), dataset.lists, build)
     except CaffeError as error:
         raise click.ClickException(str(error)) from error
     show_reports(reports)
@@ -90,46 +95,6 @@ class _Dataset:
     loader: NYUDLoader
     lists: dict[str, list[str]]
     files: FileSet | None = None
-
-
-@dataclass(frozen=True)
-class _Run:
-    """The steps of a run: files, then databases, or a check of files that are there."""
-
-    dataset: _Dataset
-    out: Path
-    jobs: int
-    strict: bool
-    verify: bool
-
-    def files(self, begin: Begin) -> list[SplitReport]:
-        """Make the files of all lists."""
-        if self.dataset.files is None:
-            return []
-        ids = list(dict.fromkeys(one for listed in self.dataset.lists.values() for one in listed))
-        tell = begin("nyud files", len(ids))
-        outcome = write_files(self.dataset.files, ids, jobs=self.jobs, strict=self.strict, progress=tell)
-        return [SplitReport("files", None, verified(outcome, self.jobs, begin) if self.verify else outcome)]
-
-    def databases(self, split: str, begin: Begin, made: list[SplitReport]) -> SplitReport:
-        """Build the databases of a list from files that were made or are the source."""
-        faults = {fault.image_id: fault.message for report in made for fault in report.outcome.faults}
-        ids, where = self.dataset.lists[split], self.out / f"nyud_{split}"
-        loader = replace(self.dataset.loader, faults={one: faults[one] for one in ids if one in faults})
-        tell = begin(f"nyud_{split}", len(ids))
-        outcome = write_lmdbs(
-            where, ids, loader, jobs=self.jobs, strict=self.strict, count_records=not self.verify, progress=tell
-        )
-        outcome = verified(outcome, self.jobs, begin) if self.verify else outcome
-        return SplitReport(split, PUBLISHED_SIZES.get(("nyud", split)), outcome, shared_faults=frozenset(faults))
-
-    def check(self, split: str, begin: Begin) -> SplitReport:
-        """Read the files of a list."""
-        ids = self.dataset.lists[split]
-        report = self.out / f"nyud_{split}.faults.txt"
-        tell = begin(f"nyud_{split}", len(ids))
-        outcome = check_pairs(self.dataset.loader, ids, self.jobs, self.strict, tell, report)
-        return SplitReport(split, PUBLISHED_SIZES.get(("nyud", split)), outcome)
 
 
 def _from_source(

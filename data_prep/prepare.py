@@ -1,11 +1,12 @@
 """From a dataset's folder and its lists to checked pairs and LMDBs."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from caffe_compat.errors import DataError
+from data_prep.file_writer import FileSet, write_files
 from data_prep.jobs import collect_faults
 from data_prep.lists import PUBLISHED_SIZES, check_seg11valid, read_list, val_without, write_list
 from data_prep.lmdb_build import Loader, disk_errors, write_text
@@ -17,7 +18,7 @@ from data_prep.seg_folder import SegFolder
 from data_prep.verify import Begin, verified
 from data_prep.voc import VOCFolder
 
-__all__ = ["SplitReport", "check_pairs", "list_of", "prepare", "seg11valid"]
+__all__ = ["Run", "SplitReport", "check_pairs", "list_of", "prepare", "seg11valid"]
 
 
 @dataclass(frozen=True)
@@ -28,13 +29,11 @@ class SplitReport:
         split: its name.
         published: number of images in the whole dataset's list; None where unknown.
         outcome: what became of the databases or files, or of the check alone.
-        shared_faults: ids whose faults another report tells already.
     """
 
     split: str
     published: int | None
     outcome: Outcome
-    shared_faults: frozenset[str] = frozenset()
 
 
 def seg11valid(voc: VOCFolder, sbd: SBDFolder) -> list[str]:
@@ -116,22 +115,10 @@ def prepare(
         (out / "lists").mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DataError(f"'{out}' cannot be made ({error.strerror}); give another --out") from error
-    loader = make_loader(folder, images, labels)
-    reports = []
-    for split, ids in lists.items():
-        name = f"{folder.name}_{split}"
-        with disk_errors(out / "lists"):
-            write_list(out / "lists" / f"{name}.txt", ids)
-        tell = progress(name, len(ids))
-        if build:
-            outcome = write_lmdbs(
-                out / name, ids, loader, jobs=jobs, strict=strict, count_records=not verify, progress=tell
-            )
-            outcome = verified(outcome, jobs, progress) if verify else outcome
-        else:
-            outcome = check_pairs(loader, ids, jobs, strict, tell, out / f"{name}.faults.txt")
-        reports.append(SplitReport(split, PUBLISHED_SIZES.get((folder.name, split)), outcome))
-    return reports
+    with disk_errors(out / "lists"):
+        for split, ids in lists.items():
+            write_list(out / "lists" / f"{folder.name}_{split}.txt", ids)
+    return Run(out, jobs, strict, verify, progress).lists(make_loader(folder, images, labels), lists, build)
 
 
 class Checked(Loader, Protocol):
@@ -143,6 +130,66 @@ class Checked(Loader, Protocol):
 
     def check(self, image_id: str) -> None:
         """Read a sample's files; raises DataError."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """How the samples of lists are worked through.
+
+    Args:
+        out: folder that gets ``DATASET_SPLIT`` for each list.
+        jobs: processes.
+        strict: stop at the first faulty sample.
+        verify: read again all that was written, now or before.
+        begin: called with a title and the number of samples; what it gives is told what is done.
+    """
+
+    out: Path
+    jobs: int = 1
+    strict: bool = False
+    verify: bool = False
+    begin: Begin = lambda title, total: lambda done: None
+
+    def files(self, files: FileSet, lists: Mapping[str, Sequence[str]]) -> SplitReport:
+        """Make the files of every sample in the lists, each once.
+
+        Raises:
+            DataError: as ``write_files``.
+        """
+        ids = list(dict.fromkeys(one for listed in lists.values() for one in listed))
+        outcome = write_files(files, ids, jobs=self.jobs, strict=self.strict, progress=self.begin("files", len(ids)))
+        return SplitReport("files", None, self._verified(outcome))
+
+    def lists(self, loader: Checked, lists: Mapping[str, Sequence[str]], build: bool = True) -> list[SplitReport]:
+        """Build the databases of each list, or read and check its samples only.
+
+        Raises:
+            DataError: as ``write_lmdbs`` and ``check_pairs``.
+        """
+        reports = []
+        for split, ids in lists.items():
+            name = f"{loader.folder.name}_{split}"
+            tell, where = self.begin(name, len(ids)), self.out / name
+            if build:
+                outcome = self._verified(
+                    write_lmdbs(
+                        where,
+                        ids,
+                        loader,
+                        jobs=self.jobs,
+                        strict=self.strict,
+                        count_records=not self.verify,
+                        progress=tell,
+                    )
+                )
+            else:
+                report = where.with_name(f"{name}.faults.txt")
+                outcome = check_pairs(loader, ids, self.jobs, self.strict, tell, report)
+            reports.append(SplitReport(split, PUBLISHED_SIZES.get((loader.folder.name, split)), outcome))
+        return reports
+
+    def _verified(self, outcome: Outcome) -> Outcome:
+        return verified(outcome, self.jobs, self.begin) if self.verify else outcome
 
 
 def check_pairs(

@@ -41,7 +41,7 @@ def show_faults(title: str, faults: Sequence[Fault]) -> None:
 
 
 def show_reports(reports: Sequence[SplitReport], more: Sequence[str] = ()) -> None:
-    """The faults, and a table with a line for each list or folder.
+    """The faults, each once, and a table with a line for each list or folder.
 
     Args:
         reports: what became of each.
@@ -50,12 +50,11 @@ def show_reports(reports: Sequence[SplitReport], more: Sequence[str] = ()) -> No
     Raises:
         ClickException: there are faults, or what was written is damaged.
     """
-    faults = 0
+    told: set[Fault] = set()
     for report in reports:
         outcome = report.outcome
-        own = [fault for fault in outcome.faults if fault.image_id not in report.shared_faults]
-        faults += len(own)
-        show_faults(report.split, own)
+        show_faults(report.split, [fault for fault in outcome.faults if fault not in told])
+        told.update(outcome.faults)
         if outcome.report is not None:
             click.echo(f"{report.split}: all {len(outcome.faults)} faults are listed in '{outcome.report}'", err=True)
         if outcome.damage:
@@ -65,8 +64,9 @@ def show_reports(reports: Sequence[SplitReport], more: Sequence[str] = ()) -> No
         click.echo(line)
     damaged = sum(bool(report.outcome.damage) for report in reports)
     said = []
-    if faults:
-        said.append(f"{faults} faulty samples; repair the files or shorten the lists, and run again")
+    if told:
+        faulty = len({fault.image_id for fault in told})
+        said.append(f"{faulty} faulty samples; repair the files or shorten the lists, and run again")
     if damaged:
         said.append(f"{damaged} of {len(reports)} did not pass; see above")
     if said:

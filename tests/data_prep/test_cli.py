@@ -168,6 +168,16 @@ def test_faults_are_listed_and_counted(drawn, tmp_path, build, run):
     assert f"{drawn.val[2]}" not in strict.output
 
 
+def test_a_fault_in_two_lists_is_told_and_counted_once(drawn, tmp_path, run):
+    drawn.voc_dir.joinpath("JPEGImages", f"{drawn.val[0]}.jpg").unlink()
+    done = run("voc", "--source", drawn.voc_dir, "--out", tmp_path / "out", "--split", "val", "--split", "seg11valid")
+    assert done.stderr.count(f"{drawn.val[0]}.jpg' is missing") == 1
+    assert "1 faulty samples; repair the files" in done.stderr
+    assert {name: row["faults"] for name, row in table(done.stdout).items()} == {"val": "1", "seg11valid": "1"}
+    for name in ("val", "seg11valid"):
+        assert f"{name}: all 1 faults are listed in '{tmp_path}/out/voc2011_{name}.partial/faults.txt'" in done.stderr
+
+
 def test_more_classes_on_request(drawn, tmp_path, run):
     arguments = ("voc", "--source", drawn.voc_dir, "--out", tmp_path / "out", "--no-lmdb", "--split", "val")
     few = run(*arguments, "--classes", "15")

@@ -187,7 +187,7 @@ def test_faults_of_a_pair_name_the_file(drawn):
     voc.image_path(one).write_bytes(image)
     height, width = voc.read_label(one).shape
     voc.label_path(one).write_bytes(encode_label(np.zeros((height, width + 1), np.uint8)))
-    wanted = rf"label '.*{one}\.png' is {width + 1} x {height} pixels .* its image '.*{one}\.jpg' is {width} x {height}"
+    wanted = rf"label '.*{one}\.png' is {width + 1} x {height} pixels .* but image '.*{one}\.jpg' is {width} x {height}"
     with pytest.raises(DataError, match=wanted):
         voc.read_pair(one)
     voc.label_path(one).write_bytes(encode_label(np.full((height, width), 21, np.uint8)))
