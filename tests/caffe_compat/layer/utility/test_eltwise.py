@@ -1,9 +1,16 @@
 """Eltwise: the three operations, their gradients at ties and zeros, and what is refused."""
 
+import math
+
 import pytest
 import torch
+from google.protobuf import text_format
 
+from caffe_compat.device import generator
 from caffe_compat.errors import LayerError
+from caffe_compat.layer.contract import Context
+from caffe_compat.net.net import Net
+from caffe_compat.proto import caffe_pb2 as pb
 
 A = torch.tensor([1.0, 2.0, 3.0])
 B = torch.tensor([4.0, 2.0, -1.0])
@@ -31,14 +38,54 @@ def test_values(make_layer, run_layer, fields, values):
     assert run_layer(layer, A, B, C)[0].tolist() == values
 
 
-@pytest.mark.parametrize("coeff", ["", "coeff: 3 coeff: -1"])
-def test_sum_in_place_overwrites_bottom_0(make_layer, run_layer, coeff):
-    layer = make_layer(f'type: "Eltwise" eltwise_param {{ {coeff} }}', (3,), (3,))
-    x = A.clone()
-    (top,) = run_layer(layer, x, B, in_place=True)
-    assert top.data_ptr() == x.data_ptr()
-    assert top.tolist() == (([5, 4, 2]) if not coeff else [-1, 4, 10])
-    assert run_layer(layer, A, B)[0].data_ptr() != A.data_ptr()
+def in_place(operation: str) -> Net:
+    """y = a, then y = operation(y, b, c) in place, then z = y; backward from a diff of 2, 3, 5."""
+    net = pb.NetParameter(force_backward=True)
+    for name in "abc":
+        net.layer.add(name=name, type="Input", top=[name]).input_param.shape.add(dim=[3])
+    net.layer.add(name="first", type="Power", bottom=["a"], top=["y"])
+    layer = text_format.Parse(f"eltwise_param {{ {operation} }}", pb.LayerParameter())
+    layer.MergeFrom(pb.LayerParameter(name="l", type="Eltwise", bottom=["y", "b", "c"], top=["y"]))
+    net.layer.append(layer)
+    net.layer.add(name="last", type="Power", bottom=["y"], top=["z"])
+    made = Net(net, pb.TRAIN)
+    for name, values in zip("abc", (A, B, C), strict=True):
+        made.blobs[name].data[...] = values
+    made.forward()
+    made.blobs["z"].diff[...] = [2, 3, 5]
+    made.backward()
+    return made
+
+
+@pytest.mark.parametrize(
+    ("operation", "top", "diffs"),
+    [
+        ("", [8, 2, 2], [[2, 3, 5]] * 3),
+        ("coeff: 3 coeff: -1 coeff: 2", [4, -2, 7], [[6, 9, 15], [-6, -9, -15], [12, 18, 30]]),
+        ("operation: MAX", [4, 2, 3], [[0, 0, 0]] * 3),
+        # a's diff is (b c)^2; b's is y c times that, c's y b times that
+        ("operation: PROD", [16, 0, -9], [[256, 0, 9], [16384, 0, -243], [16384, 0, 81]]),
+    ],
+)
+def test_in_place_gives_the_numbers_of_memory_that_was_overwritten(operation, top, diffs):
+    net = in_place(operation)
+    assert net.blobs["z"].data.tolist() == top
+    assert [net.blobs[name].diff.tolist() for name in "abc"] == diffs
+
+
+def test_in_place_quick_prod_gradient():
+    net = in_place("operation: PROD stable_prod_grad: false")
+    a, b, c = (net.blobs[name].diff.tolist() for name in "abc")
+    assert [a[0], a[2], b[0], b[2], c[0], c[2]] == [1, 1, 4, 9, 4, -3]
+    assert all(math.isnan(diff[1]) for diff in (a, b, c))
+
+
+def test_in_place_without_a_gradient_of_bottom_0_its_diff_stays_the_tops(make_layer):
+    layer = make_layer('type: "Eltwise" eltwise_param { operation: MAX }', (3,), (3,), (3,))
+    b, c = B.clone().requires_grad_(), C.clone().requires_grad_()
+    (y,) = layer.forward([A, b, c], [], Context(pb.TRAIN, generator(), same_blob=True))
+    y.backward(torch.tensor([2.0, 3, 5]))
+    assert [b.grad.tolist(), c.grad.tolist()] == [[2, 3, 0], [0, 0, 5]]
 
 
 def test_max_gives_a_tie_to_one_bottom(make_layer, run_layer):
