@@ -34,6 +34,9 @@ _clock = itertools.count(1)  # one for all memories: a blob that takes over anot
 class Origin(Protocol):
     """Where values came from and can be read again."""
 
+    def is_there(self) -> bool:
+        """Whether they can still be read."""
+
     def read(self, first: int, last: int) -> np.ndarray:
         """The values from the first up to, and without, the last: a new flat array."""
 
@@ -203,16 +206,19 @@ class SyncedMemory:
         origin = self._origin
         if not self._may_pack(device) or origin is None:
             return None
-        if self._packed is None or self._packed[0] != key:
-            row = math.prod(shape[1:])
+        if self._packed is not None and self._packed[0] == key:
+            return self._packed[1]
+        if not origin.is_there():
+            return None
+        row = math.prod(shape[1:])
 
-            def rows(first: int, last: int) -> torch.Tensor:
-                return torch.from_numpy(origin.read(first * row, last * row)).view(last - first, *shape[1:])
+        def rows(first: int, last: int) -> torch.Tensor:
+            return torch.from_numpy(origin.read(first * row, last * row)).view(last - first, *shape[1:])
 
-            self._hold(None, None, lambda: rows(0, shape[0]))
-            self._hold(key, make(rows), lambda: rows(0, shape[0]))
-        assert self._packed is not None
-        return self._packed[1]
+        self._hold(None, None, lambda: rows(0, shape[0]))
+        made = make(rows)
+        self._hold(key, made, lambda: rows(0, shape[0]))
+        return made
 
     def _may_pack(self, device: torch.device) -> bool:
         return not (self.leased or self._host_is_head or self._apart(device))

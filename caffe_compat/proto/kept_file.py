@@ -40,6 +40,10 @@ class KeptFile:
             return None
         return ValuesInFile(self, offset)
 
+    def is_unchanged(self) -> bool:
+        """Whether nobody has written to it since it was opened."""
+        return self._present_state() == self._state
+
     def _present_state(self) -> tuple[int, int]:
         state = os.fstat(self._handle)
         return state.st_size, state.st_mtime_ns
@@ -50,7 +54,7 @@ class KeptFile:
         Raises:
             WeightsError: the file was written to since it was opened, or cannot be read.
         """
-        if self._present_state() != self._state:
+        if not self.is_unchanged():
             raise WeightsError(
                 f"{self.path}: was written to after its weights were loaded, so values that are kept there alone "
                 "cannot be read again; load the weights anew, and do not write into a file that a net has read"
@@ -77,6 +81,10 @@ class ValuesInFile:
     def __init__(self, file: KeptFile, offset: int) -> None:
         self._file = file
         self._offset = offset
+
+    def is_there(self) -> bool:
+        """Whether they can still be read."""
+        return self._file.is_unchanged()
 
     def read(self, first: int, last: int) -> np.ndarray:
         """The values from the first up to, and without, the last: a new flat array.

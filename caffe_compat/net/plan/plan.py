@@ -164,7 +164,7 @@ class Plan:
         layer, shape = node.layer, node.bottom[0].shape
         assert isinstance(layer, Convolution)
         pad = layer.window.pad
-        if "winograd" not in self.on or not winograd.prepare_large(layer, shape, (pad[0], pad[1])):
+        if "winograd" not in self.on or not winograd.prepare_kernels(layer, shape, (pad[0], pad[1])):
             packed.pack(layer, shape)
 
     def done(self, chain: Chain) -> None:

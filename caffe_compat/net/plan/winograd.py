@@ -1,8 +1,8 @@
 """Which convolutions of a lean net are computed by tiles (tiles.py), and their prepared kernels.
 
-3 x 3 kernels are prepared once and kept beside the plain ones. Very large kernels, such as fc6's (411 MB plain, 537 MB
-prepared), take the place of the plain ones, which are then read from their caffemodel again if somebody wants them;
-where they come from no caffemodel, or were changed since, the convolution is computed plainly.
+Kernels are prepared once. Where the plain ones can be read from their caffemodel again, if somebody wants them, the
+prepared ones take their place; otherwise both are kept, unless they are very large: fc6's are 411 MB plain and 537 MB
+prepared. What would have to be kept twice then is computed plainly.
 """
 
 from weakref import WeakKeyDictionary, WeakSet
@@ -15,7 +15,7 @@ from caffe_compat.layer.vision.convolution import BaseConvolution
 from caffe_compat.net.plan.matmul import usable
 from caffe_compat.net.plan.tiles import FOR_3, FOR_7, Form, correlate, prepare
 
-__all__ = ["convolve", "learns", "pays", "prepare_large"]
+__all__ = ["convolve", "learns", "pays", "prepare_kernels"]
 
 Tensor = torch.Tensor
 Pair = tuple[int, int]
@@ -24,18 +24,15 @@ _FORMS: dict[tuple[int, ...], Form] = {(3, 3): FOR_3, (7, 7): FOR_7}
 _CHANNELS = 128  # with fewer, tiles cost what the multiplications save
 _TILES = 24  # on smaller maps the products are too small to be fast
 _LEARNED_TILES = 100  # the same where the kernels change in every step and are prepared anew
-_BESIDE = 8_000_000  # values: larger kernels are not kept twice
+_LARGE = 8_000_000  # values: so many are not kept twice
 
-_prepared: WeakKeyDictionary[Blob, tuple[int, list[Tensor]]] = WeakKeyDictionary()
-_large: WeakSet[Blob] = WeakSet()  # whose prepared kernels have taken the place of the plain ones
+_beside: WeakKeyDictionary[Blob, tuple[int, list[Tensor]]] = WeakKeyDictionary()
+_replaced: WeakSet[Blob] = WeakSet()  # whose prepared kernels have taken the plain ones' place
 
 
 def pays(layer: BaseConvolution, x: Tensor, pad: Pair) -> bool:
     """Whether this convolution can be computed so, and is faster so, with kernels that are kept."""
-    weight, tiles = layer.blobs[0], _tiles(layer, tuple(x.shape), pad)
-    if weight.count >= _BESIDE:
-        return tiles > 0 and prepare_large(layer, tuple(x.shape), pad)
-    return tiles >= _TILES and not weight.leased
+    return prepare_kernels(layer, tuple(x.shape), pad)
 
 
 def learns(layer: BaseConvolution, x: Tensor) -> bool:
@@ -64,6 +61,23 @@ def _tiles(layer: BaseConvolution, bottom: Shape, pad: Pair) -> int:
     return bottom[0] * -(-down // form.tile) * -(-across // form.tile)
 
 
+def prepare_kernels(layer: BaseConvolution, bottom: Shape, pad: Pair) -> bool:
+    """Prepare a layer's kernels if it pays; once they have taken the plain ones' place, small maps use them as well.
+
+    Args:
+        layer: of any size.
+        bottom: shape of a usual bottom.
+        pad: zero rows and columns on each side, in place of the layer's.
+
+    Returns:
+        Whether they are there.
+    """
+    weight, form = layer.blobs[0], _form_of(layer)
+    if form is None or weight.leased or not (weight in _replaced or _tiles(layer, bottom, pad) >= _TILES):
+        return False
+    return _tiles(layer, bottom, pad) > 0 and _kernels(weight, form) is not None
+
+
 def convolve(layer: BaseConvolution, x: Tensor, pad: Pair, relu: bool) -> Tensor:
     """A Convolution's top for one bottom, with zero padding of its own, and a ReLU if wanted.
 
@@ -75,45 +89,30 @@ def convolve(layer: BaseConvolution, x: Tensor, pad: Pair, relu: bool) -> Tensor
     """
     weight, *rest = layer.blobs
     form = _form_of(layer)
+    kernels = _kernels(weight, form) if form is not None else None
     assert form is not None
-    kernels = _kept(weight, form) if weight.count < _BESIDE else _in_place(weight, form)
     assert kernels is not None
     return correlate(x, kernels, rest[0].tensor() if rest else None, pad, relu, form)
 
 
-def prepare_large(layer: BaseConvolution, bottom: Shape, pad: Pair) -> bool:
-    """Put a large layer's prepared kernels in the place of the plain ones, if it pays; once done, small maps use them.
-
-    Args:
-        layer: of any size.
-        bottom: shape of a usual bottom.
-        pad: as for ``pays``.
-
-    Returns:
-        Whether they are there.
-    """
-    weight, form = layer.blobs[0], _form_of(layer)
-    if form is None or weight.count < _BESIDE or not (weight in _large or _tiles(layer, bottom, pad) >= _TILES):
-        return False
-    _large.add(weight)
-    return _in_place(weight, form) is not None
+def _kernels(weight: Blob, form: Form) -> list[Tensor] | None:
+    """A blob's prepared kernels; None where they would have to be kept beside plain ones that are too large."""
+    key = ("tiles", form.kernel, weight.shape)
+    found: list[Tensor] | None = weight.replaced(key, lambda read: prepare(read, weight.shape, form))
+    if found is not None:
+        _replaced.add(weight)
+        _beside.pop(weight, None)
+        return found
+    return _kept_beside(weight, form) if weight.count < _LARGE else None
 
 
-def _kept(weight: Blob, form: Form) -> list[Tensor]:
+def _kept_beside(weight: Blob, form: Form) -> list[Tensor]:
     """Prepared kernels beside the plain ones; made anew when those may have changed."""
     stamp = weight.stamp()
-    held = _prepared.get(weight)
+    held = _beside.get(weight)
     if held is None or held[0] != stamp:
-        _prepared.pop(weight, None)
+        _beside.pop(weight, None)
         values = weight.tensor()
         held = stamp, prepare(lambda first, last: values[first:last], weight.shape, form)
-        _prepared[weight] = held
+        _beside[weight] = held
     return held[1]
-
-
-def _in_place(weight: Blob, form: Form) -> list[Tensor] | None:
-    """Prepared kernels in place of the plain ones; None where those could not be read again."""
-    found: list[Tensor] | None = weight.replaced(
-        ("tiles", form.kernel, weight.shape), lambda read: prepare(read, weight.shape, form)
-    )
-    return found

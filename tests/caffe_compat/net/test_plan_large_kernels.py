@@ -16,7 +16,7 @@ layer { name: "relu" type: "ReLU" bottom: "fc6" top: "fc6" }
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch) -> None:
-    for name, value in {"_CHANNELS": 4, "_TILES": 20, "_BESIDE": 100}.items():
+    for name, value in {"_CHANNELS": 4, "_TILES": 20, "_LARGE": 100}.items():
         monkeypatch.setattr(winograd, name, value)
 
 
@@ -137,6 +137,15 @@ def test_a_file_that_was_written_to(loaded):
     assert_same(lean, plain)  # nothing is lost but the plain values
     plain.save(path)
     lean.copy_from(path)
+    np.testing.assert_array_equal(weight_of(lean).data, weight_of(plain).data)
+
+
+def test_a_file_that_was_written_to_before_the_first_forward(loaded):
+    lean, plain, path = loaded
+    with open(path, "r+b") as file:
+        file.truncate(100)
+    assert_same(lean, plain)
+    assert not is_prepared(lean)
     np.testing.assert_array_equal(weight_of(lean).data, weight_of(plain).data)
 
 
