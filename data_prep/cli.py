@@ -1,12 +1,11 @@
 """Command line: ``python -m data_prep DATASET --source DIR --out DIR`` (also installed as ``fcn-data``)."""
 
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
+from caffe_compat.errors import DataError
 from data_prep.contact_sheet_command import contact_sheet
 from data_prep.dataset_command import dataset_options, run_lists
 from data_prep.download_command import download
@@ -19,6 +18,7 @@ from data_prep.prepare import seg11valid
 from data_prep.sbd import LabelPNGs, SBDFolder, find_sbd, sbd_root
 from data_prep.seg_folder import SegFolder
 from data_prep.siftflow_command import siftflow
+from data_prep.sources import download_hint
 from data_prep.statistics_command import statistics
 from data_prep.verify_command import verify
 from data_prep.voc import VOCFolder, find_voc, train_aug
@@ -49,8 +49,8 @@ def voc(source: Path, year: int | None, sbd: Path | None, classes: int, **option
     """PASCAL VOC 2007 to 2012, on request merged with SBD.
 
     SOURCE is VOCdevkit or a VOC20xx in it. With SBD the list seg11valid is made from VOC2011's val, and on request
-    (--split train_aug) the merged training list of both datasets, 10,582 images for VOC2012. With train_aug or --sbd,
-    images that VOC does not label get SBD's label.
+    (--split train_aug) the merged training list of both datasets, 10,582 images for VOC2012; where VOC's folder has
+    lists of these names they are taken. With train_aug or --sbd, images that VOC does not label get SBD's label.
     """
 
     def lists(splits: tuple[str, ...]) -> tuple[SegFolder, dict[str, list[str]]]:
@@ -58,16 +58,26 @@ def voc(source: Path, year: int | None, sbd: Path | None, classes: int, **option
         other = find_sbd(sbd or source) if sbd is not None or sbd_root(source) is not None else None
         fills = sbd is not None or "train_aug" in splits  # else a label that is missing is a fault
         folder = VOCFolder(found.root, classes, sbd=other if fills else None)
-        made: dict[str, Callable[[], list[str]]] = {}
-        if other is not None:
-            made["train_aug"] = partial(train_aug, folder, other)
-            if sbd is not None or folder.name == "voc2011":
-                made["seg11valid"] = partial(seg11valid, folder, other)
-        usual = ("train", "val", "seg11valid")
-        wanted = splits or [name for name in usual if name in folder.splits() or name in made]
-        return folder, {name: made[name]() if name in made else folder.ids(name) for name in wanted}
+        usual = [name for name in ("train", "val", "seg11valid") if name in folder.splits()]
+        makes = other is not None and (folder.name == "voc2011" or sbd is not None and folder.name == "voc")
+        if makes and "seg11valid" not in usual:
+            usual.append("seg11valid")
+        return folder, {name: _voc_ids(folder, other, name) for name in splits or usual}
 
     run_lists(lists, **options)
+
+
+def _voc_ids(folder: VOCFolder, sbd: SBDFolder | None, split: str) -> list[str]:
+    """The ids of a list that VOC has, or that is made of VOC and SBD."""
+    make = {"train_aug": train_aug, "seg11valid": seg11valid}.get(split)
+    if make is None or split in folder.splits():
+        return folder.ids(split)
+    if sbd is None:
+        raise DataError(
+            f"'{folder.list_folder}' has no list {split}, and there is no SBD to make it with: name SBD's folder with "
+            f"--sbd; {download_hint('sbd')}"
+        )
+    return make(folder, sbd)
 
 
 @main.command()

@@ -82,6 +82,30 @@ def test_sbd_beside_voc_makes_seg11valid_and_hides_no_fault(drawn, tmp_path, run
     assert f"label '{drawn.voc_dir / 'SegmentationClass' / drawn.val[0]}.png' is missing" in done.stderr
 
 
+def test_voc2012_with_sbd_has_seg11valid_only_where_it_is_saved_or_asked_for(drawn, tmp_path, run):
+    """Its val holds more than VOC2011's, so that whole sets do not make the list; the released one may be saved."""
+    voc = drawn.voc_dir.rename(drawn.voc_dir.with_name("VOC2012"))
+    saved = voc / "ImageSets/Segmentation/seg11valid.txt"
+    saved.unlink()
+    command = ("voc", "--source", voc, "--sbd", drawn.sbdd_dir, "--no-lmdb", "--out", tmp_path / "out")
+    assert list(table(run(*command).stdout)) == ["val"]
+    assert list(table(run(*command, "--split", "seg11valid").stdout)) == ["seg11valid"]
+    assert read_list(tmp_path / "out/lists/voc2012_seg11valid.txt") == drawn.val
+    write_list(saved, drawn.val[1:])
+    assert list(table(run(*command).stdout)) == ["val", "seg11valid"]
+    assert read_list(tmp_path / "out/lists/voc2012_seg11valid.txt") == drawn.val[1:]
+
+
+@pytest.mark.parametrize("split", ["seg11valid", "train_aug"])
+def test_a_list_of_both_sets_asks_for_sbd(drawn, tmp_path, split, run):
+    (drawn.voc_dir / "ImageSets/Segmentation/seg11valid.txt").unlink()
+    done = run("voc", "--source", drawn.voc_dir, "--out", tmp_path / "out", "--split", split)
+    assert done.exit_code == 1
+    wanted = f"has no list {split}, and there is no SBD to make it with: name SBD's folder with --sbd; "
+    assert wanted in done.stderr
+    assert "'python -m data_prep download sbd --out DATA' gets it" in done.stderr
+
+
 def test_both_sets_are_merged_for_training(drawn, tmp_path, run):
     """VOC's train and SBD's images, but for VOC's val; labels of either kind, and a list of the merged paths."""
     lists = drawn.voc_dir / "ImageSets" / "Segmentation"
