@@ -5,6 +5,7 @@ phase, the net's own ``state``, and the solver's ``train_state`` or ``test_state
 folder. Source: BVLC/caffe src/caffe/solver.cpp (Init, InitTrainNet, InitTestNets, CheckSnapshotWritePermissions).
 """
 
+import math
 import os
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from caffe_compat.solver.lr import check_policy
 __all__ = ["check_prefix", "check_settings", "net_to_train", "nets_to_test", "read_settings"]
 
 _TRAIN_NET_FIELDS = ("net", "net_param", "train_net", "train_net_param")
-_NOT_NEGATIVE = ("base_lr", "display", "max_iter", "snapshot", "test_interval")
+_NOT_NEGATIVE = ("display", "max_iter", "snapshot", "test_interval")
 _AT_LEAST_ONE = ("average_loss", "iter_size")
 
 
@@ -43,6 +44,8 @@ def check_settings(param: SolverParameter) -> None:
             test nets, test_interval missing, an unknown lr_policy or regularization_type. An lr_policy that is not set
             is an error only once a rate is needed.
     """
+    if math.isnan(param.base_lr):
+        raise SolverError("solver: base_lr is nan; give a number")
     for name in _NOT_NEGATIVE:
         if not getattr(param, name) >= 0:
             raise SolverError(f"solver: {name} is {getattr(param, name):g}; it must be 0 or more")

@@ -111,6 +111,10 @@ class Slice(Layer):
         if points:
             if points[-1] > size:
                 raise self.error(f"slice_param.slice_point {points[-1]} is past the end of an axis of size {size}")
+            if self.top_count > size:
+                raise self.error(
+                    f"{self.top_count} tops for an axis of size {size}; the last would be empty: remove it"
+                )
             return [end - begin for begin, end in zip([0, *points], [*points, size], strict=True)]
         if self.top_count > size or size % self.top_count:
             raise self.error(

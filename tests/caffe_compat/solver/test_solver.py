@@ -212,3 +212,14 @@ def test_debug_info_shows_mean_sizes_in_displayed_iterations(case, caplog):
     caplog.clear()
     solver.step(1)
     assert not [line for line in caplog.messages if line.startswith("    [")]
+
+
+def test_a_rate_below_zero_climbs(case):
+    down, up = case.solver(weight_decay=0), case.solver(weight_decay=0, base_lr=-0.05)
+    assert up.param.base_lr == -down.param.base_lr
+    start = down.net.params["ip"][0].data.copy()
+    down.step(1)
+    up.step(1)
+    moved = down.net.params["ip"][0].data - start
+    assert np.abs(moved).max() > 0
+    np.testing.assert_allclose(up.net.params["ip"][0].data - start, -moved, rtol=1e-3, atol=1e-7)

@@ -82,6 +82,11 @@ def test_gradients(make_layer, check_gradients):
         ("slice_point: 3 slice_point: 3", 3, r"slice_point \[3, 3\] must be above 0 and rise"),
         ("slice_point: 0", 2, r"slice_point \[0\] must be above 0 and rise"),
         ("slice_point: 7", 2, r"slice_point 7 is past the end of an axis of size 6"),
+        (
+            "axis: 2 slice_point: 1 slice_point: 2 slice_point: 3",
+            4,
+            r"4 tops for an axis of size 3; the last would be empty",
+        ),
         ("", 4, "an axis of size 6 does not divide into 4 equal tops"),
         ("axis: 3", 2, r"slice_param\.axis 3 is out of range for a bottom of 3 axes"),
     ],
