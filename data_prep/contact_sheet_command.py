@@ -11,7 +11,7 @@ from data_prep.contact_sheet import contact_sheet as draw_sheet
 from data_prep.lmdb_build import disk_errors
 from data_prep.options import PATH, jobs_option
 from data_prep.samples import DATASETS, open_samples, written_in
-from data_prep.summary import show_faults
+from data_prep.summary import faulty_samples, show_faults
 
 __all__ = ["contact_sheet"]
 
@@ -47,4 +47,4 @@ def contact_sheet(folder: Path, out: Path, most: int, dataset: str | None, split
     show_faults(str(folder), faults)
     click.echo(f"{out}: {sheet.width} x {sheet.height} pixels")
     if faults:
-        raise click.ClickException(f"{len(faults)} faulty samples, shown by what is wrong with them")
+        raise click.ClickException(f"{faulty_samples(len(faults))}, shown by what is wrong")

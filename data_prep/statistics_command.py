@@ -11,7 +11,7 @@ from data_prep.lmdb_build import write_text
 from data_prep.options import PATH, jobs_option
 from data_prep.samples import DATASETS, open_samples, written_in
 from data_prep.statistics import measure_samples
-from data_prep.summary import progress_bars, show_faults
+from data_prep.summary import faulty_samples, progress_bars, show_faults
 
 __all__ = ["statistics"]
 
@@ -59,7 +59,7 @@ def statistics(
     for report in reports:
         click.echo(_text(report))
     if faulty:
-        raise click.ClickException(f"{faulty} faulty samples were not counted; repair them and run again")
+        raise click.ClickException(f"not counted: {faulty_samples(faulty)}; repair the files and run again")
 
 
 def _write_mean_picture(folder: Path, file: Path) -> None:

@@ -11,7 +11,7 @@ from data_prep.jobs import Fault
 from data_prep.labels import VOID
 from data_prep.prepare import SplitReport
 
-__all__ = ["progress_bars", "show_faults", "show_reports"]
+__all__ = ["faulty_samples", "progress_bars", "show_faults", "show_reports"]
 
 _MOST_SHOWN = 20
 
@@ -30,6 +30,11 @@ def progress_bars() -> Iterator[Callable[[str, int], Callable[[int], Any]]]:
     finally:
         for bar in bars:
             bar.close()
+
+
+def faulty_samples(count: int) -> str:
+    """So many of them, in words."""
+    return f"{count} faulty sample{'' if count == 1 else 's'}"
 
 
 def show_faults(title: str, faults: Sequence[Fault]) -> None:
@@ -56,7 +61,7 @@ def show_reports(reports: Sequence[SplitReport], more: Sequence[str] = ()) -> No
         show_faults(report.split, [fault for fault in outcome.faults if fault not in told])
         told.update(outcome.faults)
         if outcome.report is not None:
-            click.echo(f"{report.split}: all {len(outcome.faults)} faults are listed in '{outcome.report}'", err=True)
+            click.echo(f"{report.split}: every fault is listed in '{outcome.report}'", err=True)
         if outcome.damage:
             click.echo(f"{report.split}: {outcome.damage}", err=True)
     _show_table([_HEAD, *(_row(report) for report in reports)])
@@ -65,8 +70,8 @@ def show_reports(reports: Sequence[SplitReport], more: Sequence[str] = ()) -> No
     damaged = sum(bool(report.outcome.damage) for report in reports)
     said = []
     if told:
-        faulty = len({fault.image_id for fault in told})
-        said.append(f"{faulty} faulty samples; repair the files or shorten the lists, and run again")
+        faulty = faulty_samples(len({fault.image_id for fault in told}))
+        said.append(f"{faulty}; repair the files or shorten the lists, and run again")
     if damaged:
         said.append(f"{damaged} of {len(reports)} did not pass; see above")
     if said:

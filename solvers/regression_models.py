@@ -64,7 +64,7 @@ def check_model(
     try:
         find_test_split(data, lookup(model), read)
     except DataError as error:
-        yield Finding("skipped", model, f"{len(files)} file(s) of weights, but its data is not there: {error}")
+        yield Finding("skipped", model, f"weights are there ({len(files)}), but its data is not: {error}")
         return
     for path in files:
         yield from _scored(model, path, data, read, width, progress)

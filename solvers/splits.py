@@ -18,6 +18,7 @@ from data_prep.lmdb_build import Loader
 from data_prep.lmdb_writer import write_lmdbs
 from data_prep.records import PairLoader
 from data_prep.seg_folder import SegFolder
+from data_prep.summary import faulty_samples
 from nets.catalogue import Model
 from nets.sources import PythonData
 
@@ -167,7 +168,7 @@ class FolderSplit(Split):
             outcome = write_lmdbs(where, self.ids, self.family.loader(self.folder))
             if outcome.faults:
                 raise DataError(
-                    f"{self.title}: {len(outcome.faults)} faulty samples, the first: "
+                    f"{self.title}: {faulty_samples(len(outcome.faults))}, the first: "
                     f"{outcome.faults[0].message}; repair them or shorten the list"
                 )
             return self.family.lmdb_layer(where.resolve(), self.name, model, seed)

@@ -144,7 +144,7 @@ def test_label_pngs_are_described_verified_and_their_faults_told_once(drawn, tmp
     command = ("sbd", "--source", drawn.sbdd_dir, "--out", tmp_path / "out", "--png", tmp_path / "png")
     done = run(*command)
     assert done.exit_code == 1
-    assert "1 faulty samples" in done.stderr
+    assert "1 faulty sample" in done.stderr
     assert done.stderr.count("is damaged or not a MATLAB file") == 1
     assert {name: row["faults"] for name, row in table(done.stdout).items()} == {"files": "1", "train": "1"}
     assert f"{drawn.train[4]}.mat' is damaged" in (tmp_path / "png/faults.txt").read_text()
@@ -196,10 +196,10 @@ def test_a_fault_in_two_lists_is_told_and_counted_once(drawn, tmp_path, run):
     drawn.voc_dir.joinpath("JPEGImages", f"{drawn.val[0]}.jpg").unlink()
     done = run("voc", "--source", drawn.voc_dir, "--out", tmp_path / "out", "--split", "val", "--split", "seg11valid")
     assert done.stderr.count(f"{drawn.val[0]}.jpg' is missing") == 1
-    assert "1 faulty samples; repair the files" in done.stderr
+    assert "1 faulty sample; repair the files" in done.stderr
     assert {name: row["faults"] for name, row in table(done.stdout).items()} == {"val": "1", "seg11valid": "1"}
     for name in ("val", "seg11valid"):
-        assert f"{name}: all 1 faults are listed in '{tmp_path}/out/voc2011_{name}.partial/faults.txt'" in done.stderr
+        assert f"{name}: every fault is listed in '{tmp_path}/out/voc2011_{name}.partial/faults.txt'" in done.stderr
 
 
 def test_more_classes_on_request(drawn, tmp_path, run):

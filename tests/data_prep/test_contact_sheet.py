@@ -157,7 +157,7 @@ def test_a_faulty_sample_is_shown_by_its_fault(drawn, tmp_path, run):
     done = run("contact-sheet", drawn.sbdd_dir, "--split", tmp_path / "few.txt", "--out", tmp_path / "s.png")
     assert done.exit_code == 1
     assert f"{drawn.train[1]}.jpg' is missing" in done.stderr
-    assert "1 faulty samples, shown by what is wrong with them" in done.stderr
+    assert "1 faulty sample, shown by what is wrong" in done.stderr
     red = (np.array(Image.open(tmp_path / "s.png")) == (190, 0, 0)).all(axis=2)
     assert red.sum() > 100
     _, faults = contact_sheet(open_samples(drawn.sbdd_dir, split=str(tmp_path / "few.txt")))

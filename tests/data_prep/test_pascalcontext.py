@@ -176,7 +176,7 @@ def test_a_faulty_label_is_named(drawn, tmp_path, content, message):
     done = run("--source", drawn.context, "--voc", drawn.voc, "--out", tmp_path / "out", "--no-lmdb")
     assert done.exit_code == 1
     assert f"val {VAL[0]}: label '" in done.output
-    assert "1 faulty samples" in done.output
+    assert "1 faulty sample" in done.output
 
 
 def test_a_missing_image_is_named(drawn):

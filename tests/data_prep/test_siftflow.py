@@ -199,7 +199,7 @@ def test_a_faulty_file_is_named(drawn, tmp_path, part, content, message):
         done = run("--source", drawn.root, "--out", tmp_path / "out", build)
         assert done.exit_code == 1
         assert f"test {TEST[0]}: " in done.output
-        assert "1 faulty samples" in done.output
+        assert "1 faulty sample" in done.output
     assert not (tmp_path / "out/siftflow_test").exists()
     assert (tmp_path / "out/siftflow_trainval").exists()
 

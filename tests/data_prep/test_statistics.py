@@ -181,7 +181,7 @@ def test_faulty_samples_are_named_and_not_counted(drawn, tmp_path, run):
     done = run("statistics", drawn.sbdd_dir, "--split", tmp_path / "few.txt", "--json", tmp_path / "n.json")
     assert done.exit_code == 1
     assert f"{drawn.train[1]}.jpg' is damaged or not an image" in done.stderr
-    assert "1 faulty samples were not counted; repair them and run again" in done.stderr
+    assert "not counted: 1 faulty sample; repair the files and run again" in done.stderr
     [told] = json.loads((tmp_path / "n.json").read_text())
     assert (told["samples"], told["faults"]) == (2, 1)
 

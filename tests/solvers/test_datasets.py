@@ -119,7 +119,7 @@ def test_lmdbs_of_faulty_samples_are_refused(drawn, tmp_path):
     faulty = drawn.sbdd_dir / "cls" / f"{drawn.train[1]}.mat"
     faulty.write_bytes(b"garbage")
     split = find_splits(tmp_path / "data", VOC, "lmdb").train
-    with pytest.raises(DataError, match=rf"SBD train: 1 faulty samples, the first: .*{faulty.name}.*; repair them or"):
+    with pytest.raises(DataError, match=rf"SBD train: 1 faulty sample, the first: .*{faulty.name}.*; repair them or"):
         split.source(VOC, tmp_path / "out", 7)
 
 

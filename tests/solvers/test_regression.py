@@ -310,7 +310,7 @@ def test_every_model_without_weights_or_data_is_skipped_with_the_reason(tmp_path
     assert sections["models"][2].text == (f"no fcn8s-heavy-pascal.caffemodel or voc-fcn8s.caffemodel in '{tmp_path}'")
     (found,) = check_model(MODEL, weights, tmp_path, progress=False)
     assert found.state == "skipped"
-    assert found.text.startswith("1 file(s) of weights, but its data is not there: no VOC dataset at ")
+    assert found.text.startswith("weights are there (1), but its data is not: no VOC dataset at ")
     status, out, _ = command()
     assert status == 0
     assert out.splitlines()[-1] == f"14 agrees, {1 + len(RECIPES)} skipped"
