@@ -2,8 +2,8 @@
 
 Caffe trains on several GPUs with one process or thread for each, numbered by rank, that share gradients through NCCL.
 The solver with rank r draws from random_seed + r, and of the records of a training database it takes every
-solver_count-th, beginning with its rank. Here gradients are shared by torch.distributed: pycaffe's own NCCL class is
-refused, as a Caffe built without NCCL does.
+solver_count-th, beginning with its rank. Here gradients are shared by the program, with torch.distributed in a callback
+of the solver (README.md shows how): pycaffe's own NCCL class is refused, as a Caffe built without NCCL does.
 
 Source: BVLC/caffe src/caffe/common.cpp, src/caffe/parallel.cpp, python/caffe/_caffe.cpp.
 """
@@ -96,6 +96,6 @@ class NCCL:
 
 def _refused() -> DeviceError:
     return DeviceError(
-        "caffe.NCCL is not available (has_nccl() is False): gradients are shared by torch.distributed here; "
-        "start the training with torchrun"
+        "caffe.NCCL is not available (has_nccl() is False): start the program with torchrun, and average gradients "
+        "by torch.distributed in a callback of solver.add_callback (README.md shows how)"
     )

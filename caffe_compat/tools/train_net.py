@@ -74,8 +74,8 @@ def _choose_device(param: SolverParameter, gpu: str, solver: str) -> None:
     gpus = chosen_gpus(gpu)
     if len(gpus) > 1:
         raise DeviceError(
-            f"-gpu={gpu}: {len(gpus)} devices, but one process trains on one; give one number, or train on several "
-            "with torchrun and solve.py"
+            f"-gpu={gpu}: {len(gpus)} devices, but one process trains on one; give one number, or start a program for "
+            "each with torchrun (README.md shows one)"
         )
     if not gpu and param.solver_mode == SolverParameter.GPU:
         if torch.cuda.is_available():
