@@ -141,7 +141,7 @@ def check_sizes(sizes: Mapping[str, Sequence[int]]) -> None:
             )
 
 
-def facts_differ(found: dict[str, Any], wanted: dict[str, Any]) -> str | None:
+def facts_differ(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> str | None:
     """What the first difference between two sets of measures is, in words; None where they agree.
 
     Means may differ by half a level, as decoders of JPEGs do; the checksum holds the bytes to the last bit.

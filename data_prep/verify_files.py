@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from caffe_compat.errors import DataError
-from data_prep.contents import Contents, facts_differ
+from data_prep.contents import Contents
 from data_prep.file_writer import files_manifest, sample_facts
-from data_prep.jobs import Fault, run_ordered
 from data_prep.manifest import check_agreement, read_samples
+from data_prep.verify_samples import verify_samples
 
 __all__ = ["verify_files"]
 
@@ -43,15 +43,8 @@ def verify_files(
     rows = {key: journal[key] for key in sorted(journal)}
     check_agreement(folder, manifest, lambda: files_manifest(list(rows.values()), contents, patterns))
     check = _Check(folder, contents, patterns)
-    for (_, key), result in run_ordered(check, list(enumerate(rows)), jobs):
-        if isinstance(result, Fault):
-            raise DataError(f"key {key}: {result.message}")
-        for kind, facts in result.items():
-            difference = facts_differ(facts, rows[key]["files"][kind])
-            if difference is not None:
-                raise DataError(f"key {key}: '{check.path(kind, key)}': {difference}")
-        progress(1)
-    return len(rows)
+    written = {key: row["files"] for key, row in rows.items()}
+    return verify_samples(check, written, lambda kind, key: f"key {key}: '{check.path(kind, key)}'", jobs, progress)
 
 
 @dataclass(frozen=True)
@@ -66,4 +59,7 @@ class _Check:
         return self.folder / self.patterns[kind].replace("{key}", key)
 
     def __call__(self, key: str) -> dict[str, dict[str, Any]]:
-        return sample_facts(self.contents, {kind: self.path(kind, key) for kind in self.contents})
+        try:
+            return sample_facts(self.contents, {kind: self.path(kind, key) for kind in self.contents})
+        except DataError as error:
+            raise DataError(f"key {key}: {error}") from error

@@ -8,13 +8,13 @@ from typing import Any
 
 from caffe_compat.errors import DataError
 from caffe_compat.layer.data.lmdb_source import LMDBReader
-from data_prep.contents import Contents, facts_differ, measure, measure_bytes
-from data_prep.jobs import Fault, run_ordered
+from data_prep.contents import Contents, measure, measure_bytes
 from data_prep.lists import list_digest, read_list
 from data_prep.lmdb_build import manifest_of
 from data_prep.manifest import check_agreement, read_samples
 from data_prep.record_values import decode_sample, read_record, shown_key
 from data_prep.records import record_key
+from data_prep.verify_samples import verify_samples
 
 __all__ = ["verify_lmdbs"]
 
@@ -44,16 +44,9 @@ def verify_lmdbs(
     rows = _rows(folder, manifest, contents)
     for name in contents:
         _check_keys(folder / name, list(rows))
+    written = {key: row["databases"] for key, row in rows.items()}
     check = _Check(folder, contents)
-    for (_, key), result in run_ordered(check, list(enumerate(rows)), jobs):
-        if isinstance(result, Fault):
-            raise DataError(result.message)
-        for name, facts in result.items():
-            difference = facts_differ(facts, rows[key]["databases"][name])
-            if difference is not None:
-                raise DataError(f"'{folder / name}', key {key}: {difference}")
-        progress(1)
-    return len(rows)
+    return verify_samples(check, written, lambda name, key: f"'{folder / name}', key {key}", jobs, progress)
 
 
 def _contents(folder: Path, name: str, held: dict[str, Any]) -> Contents:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from caffe_compat.errors import DataError
-from data_prep.contents import Contents, sources_digest
+from data_prep.contents import Contents, check_sizes, sources_digest
 from data_prep.file_writer import FileSet
 from data_prep.hha.camera import Camera, camera_for
 from data_prep.hha.depth_mat import decode_depth_mat
@@ -113,11 +113,7 @@ class HHAWriter:
             return "kept"
         depth_m = read_depth_m(data, str(path), self.per_metre)
         raw_m = depth_m if raw_path == path else read_depth_m(raw_data, str(raw_path), self.per_metre)
-        if raw_m.shape != depth_m.shape:
-            raise DataError(
-                f"raw depth '{raw_path}' is {raw_m.shape[1]} x {raw_m.shape[0]} pixels (width x height) but depth "
-                f"'{path}' is {depth_m.shape[1]} x {depth_m.shape[0]}; they must be equal"
-            )
+        check_sizes({f"depth '{path}'": depth_m.shape, f"raw depth '{raw_path}'": raw_m.shape})
         height, width = depth_m.shape
         camera = self.camera or camera_for(height, width, str(path))
         try:
