@@ -86,6 +86,8 @@ def command(
     solve.py voc-fcn8s --infer photos/ --init fcn8s-heavy-pascal.caffemodel
     """  # noqa: D301  click's mark for lines that stay as they are
     init_log(1)  # Caffe's lines go to train.log; the terminal has the bar
+    if model is None and (demo or resume or stages or check or init or data or weights or images or emit_prototxt):
+        raise click.UsageError("MODEL is missing; solve.py --list shows the models")
     if list_models or model is None:
         show_models(model)
         return
@@ -95,6 +97,10 @@ def command(
     if emit_prototxt is not None and model in CLASSIFIERS:
         emit_classifier(model, emit_prototxt)
         return
+    if model in CLASSIFIERS:
+        raise SolverError(
+            f"'{model}' is a classifier that FCNs start from; it has --emit-prototxt DIR and nothing else"
+        )
     this = recipe(model)
     known = lookup(model) if classes is None else lookup(model).with_classes(classes)
     use_device(device)

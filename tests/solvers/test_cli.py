@@ -69,6 +69,22 @@ def test_options_that_exclude_each_other(solve, options):
     assert "Error: --demo, --score, --infer, --emit-prototxt and --check exclude each other; give one" in done.err
 
 
+@pytest.mark.parametrize("options", [["--demo"], ["--data", "x"], ["--init", "w"], ["--resume"], ["--infer", "photos"]])
+def test_a_model_is_needed_for_all_but_the_list(solve, options):
+    done = solve(*options)
+    assert done.status == 2
+    assert "Error: MODEL is missing; solve.py --list shows the models" in done.err
+
+
+def test_a_classifier_is_not_trained(solve):
+    done = solve("vgg-a", "--demo")
+    assert (done.status, done.out) == (1, "")
+    assert (
+        "solve.py: 'vgg-a' is a classifier that FCNs start from; it has --emit-prototxt DIR and nothing else"
+        in done.err
+    )
+
+
 def test_an_unknown_precision(solve, tmp_path):
     done = solve("voc-fcn8s", "--data", tmp_path, "--precision", "fp16")
     assert done.status == 2
