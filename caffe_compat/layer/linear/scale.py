@@ -1,5 +1,6 @@
 """Scale: multiply by a learned or given blob, and add a bias if asked."""
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -7,6 +8,7 @@ import torch
 from caffe_compat.layer.blob import Shape
 from caffe_compat.layer.contract import Context, Count, Layer
 from caffe_compat.layer.linear.bias import check_spread, covered, spread
+from caffe_compat.layer.overwriting import overwriting
 from caffe_compat.layer.registry import register
 from caffe_compat.proto import caffe_pb2 as pb
 
@@ -19,6 +21,10 @@ class Scale(Layer):
 
     The factor is learned (1 without a filler), or comes as a second bottom (then it gets its gradient as a bottom).
     After BatchNorm, with bias_term, this is batch normalisation's gamma and beta.
+
+    A learned factor's diff does not add up over backwards, as in Caffe (BVLC/caffe issue 6604), where it is as large as
+    the data, or where no axis of more than 1 comes before it but one behind it (a batch of 1 with axis 1): of the
+    iter_size backwards of an iteration only the last counts.
 
     Bottoms:  data: any shape; optionally factor: equal to data's shape from ``axis`` on, or a number of no axes.
     Tops:     y: data's shape: data * factor (+ bias).
@@ -53,14 +59,20 @@ class Scale(Layer):
         self.first = check_spread(self, bottom_shapes[0], part, p.axis, "scale_param")
         if p.bias_term:
             check_spread(self, bottom_shapes[0], self.blobs[-1].shape, p.axis, "scale_param")
-        return [bottom_shapes[0]]
+        shape, covers = bottom_shapes[0], math.prod(part)
+        before, behind = math.prod(shape[: self.first]), math.prod(shape[self.first + len(part) :])
+        self.overwrites = covers == math.prod(shape) or (before == 1 and behind != 1 and covers != 1)
+        return [shape]
 
     def forward(
         self, bottoms: Sequence[torch.Tensor], blobs: Sequence[torch.Tensor], context: Context
     ) -> list[torch.Tensor]:
         """Data * factor (+ bias)."""
         x = bottoms[0]
-        factor = spread(bottoms[1] if len(bottoms) > 1 else blobs[0], self.first, x.ndim)
+        part = bottoms[1] if len(bottoms) > 1 else blobs[0]
+        if len(bottoms) == 1 and self.overwrites:
+            part = overwriting(part, self.blobs[0])
+        factor = spread(part, self.first, x.ndim)
         if not self.param.scale_param.bias_term:
             return [x * factor]
         return [torch.addcmul(spread(blobs[-1], self.first, x.ndim), x, factor)]

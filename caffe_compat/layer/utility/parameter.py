@@ -6,6 +6,7 @@ import torch
 
 from caffe_compat.layer.blob import Shape
 from caffe_compat.layer.contract import Context, Count, Layer
+from caffe_compat.layer.overwriting import overwriting
 from caffe_compat.layer.registry import register
 from caffe_compat.proto import caffe_pb2 as pb
 
@@ -15,6 +16,9 @@ __all__ = ["Parameter"]
 @register
 class Parameter(Layer):
     """A learned blob as a top; it starts at zero.
+
+    Its diff is the top's, so it does not add up over backwards: of the iter_size backwards of an iteration only the
+    last counts, as in Caffe.
 
     Bottoms:  none.
     Tops:     y: parameter_param.shape.
@@ -39,4 +43,4 @@ class Parameter(Layer):
         self, bottoms: Sequence[torch.Tensor], blobs: Sequence[torch.Tensor], context: Context
     ) -> list[torch.Tensor]:
         """The blob's values."""
-        return [blobs[0].clone()]
+        return [overwriting(blobs[0], self.blobs[0]).clone()]
