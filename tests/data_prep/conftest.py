@@ -29,8 +29,9 @@ class LayerRun:
     """A layer as the net runs it: setup and reshape once, then reshape and forward for each sample."""
 
     def __init__(self, cls, **params):
-        self.layer = cls(pb.LayerParameter(python_param={"param_str": str({"mean": MEAN, **params})}))
-        self.top = [Blob(), Blob()]
+        mean = {} if cls.released_mean else {"mean": MEAN}
+        self.layer = cls(pb.LayerParameter(python_param={"param_str": str({**mean, **params})}))
+        self.top = [Blob() for _ in cls.tops]
         self.layer.setup([], self.top)
         self.layer.reshape([], self.top)
 
@@ -41,6 +42,12 @@ class LayerRun:
 
     def take(self, count):
         return [self.next() for _ in range(count)]
+
+    def gives(self, samples):
+        """The next samples are these, but for the rounding of the mean."""
+        for ours, theirs in zip(self.take(len(samples)), samples, strict=True):
+            for a, b in zip(ours, theirs, strict=True):
+                np.testing.assert_allclose(a, b, rtol=0, atol=2e-5)
 
 
 @pytest.fixture(scope="session")
@@ -66,7 +73,7 @@ def databases(drawn, tmp_path):
 
 @pytest.fixture
 def layer_run():
-    """Runs a data layer: ``layer_run(VOCSegDataLayer, voc_dir=..., split=...)``; the released mean unless given."""
+    """Runs a data layer: ``layer_run(VOCSegDataLayer, voc_dir=..., split=...)``; VOC's mean unless it has its own."""
     return LayerRun
 
 

@@ -13,7 +13,6 @@ from click.testing import CliRunner
 import caffe_compat
 from caffe_compat.errors import DataError, LayerError
 from caffe_compat.layer.blob import Blob
-from caffe_compat.proto import caffe_pb2 as pb
 from data_prep import layers
 from data_prep.cli import main
 from data_prep.layers import LMDBSegDataLayer
@@ -41,28 +40,15 @@ def drawn(tmp_path, draw_pascalcontext):
     return SimpleNamespace(context=context, voc_dir=voc.parent, voc=voc, **vars(made))
 
 
-def equal(ours, theirs):
-    assert len(ours) == len(theirs)
-    for one, other in zip(ours, theirs, strict=True):
-        for a, b in zip(one, other, strict=True):
-            np.testing.assert_allclose(a, b, rtol=0, atol=2e-5)
+@pytest.fixture
+def layer_of(drawn, layer_run):
+    """Function: the released layer over a list of the miniature."""
 
+    def run_of(split, **params):
+        folders = {"voc_dir": str(drawn.voc_dir), "context_dir": str(drawn.context)}
+        return layer_run(PASCALContextSegDataLayer, **folders, split=split, **params)
 
-def layer_of(drawn, split, **params):
-    text = str({"voc_dir": str(drawn.voc_dir), "context_dir": str(drawn.context), "split": split, **params})
-    layer, top = PASCALContextSegDataLayer(pb.LayerParameter(python_param={"param_str": text})), [Blob(), Blob()]
-    layer.setup([], top)
-    layer.reshape([], top)
-
-    def take(count):
-        samples = []
-        for _ in range(count):
-            layer.reshape([], top)
-            layer.forward([], top)
-            samples.append([blob.data.copy() for blob in top])
-        return samples
-
-    return layer, take
+    return run_of
 
 
 def test_three_classes_are_found_under_other_names(drawn):
@@ -111,7 +97,7 @@ def test_another_mapping_is_noticed(drawn, tmp_path):
     assert "is finished but of other content (mapping is " in again.output
 
 
-def test_a_net_reads_the_same_from_files_and_databases(drawn, tmp_path):
+def test_a_net_reads_the_same_from_files_and_databases(drawn, tmp_path, equal):
     assert run("--source", drawn.context, "--voc", drawn.voc, "--out", tmp_path / "out").exit_code == 0
     layers.register_released_names()
     database = tmp_path / "out/pascalcontext_val"
@@ -134,20 +120,19 @@ def test_a_net_reads_the_same_from_files_and_databases(drawn, tmp_path):
         equal(taken, [drawn.truth[one] for one in [*VAL, VAL[0]]])
 
 
-def test_equal_seeds_give_equal_orders_and_a_saved_state_goes_on(drawn, tmp_path, layer_run):
+def test_equal_seeds_give_equal_orders_and_a_saved_state_goes_on(drawn, tmp_path, layer_run, layer_of):
     stream = random.Random(1337)
     draws = [TRAIN[stream.randint(0, len(TRAIN) - 1)] for _ in range(9)]
-    layer, take = layer_of(drawn, "train", seed=1337)
-    equal(take(4), [drawn.truth[one] for one in draws[:4]])
-    state = json.loads(json.dumps(layer.state_dict()))
+    first = layer_of("train", seed=1337)
+    first.gives([drawn.truth[one] for one in draws[:4]])
+    state = json.loads(json.dumps(first.layer.state_dict()))
     assert run("--source", drawn.context, "--voc", drawn.voc, "--out", tmp_path / "out").exit_code == 0
     paths = {f"{kind}_lmdb": str(tmp_path / f"out/pascalcontext_train/{kind}_lmdb") for kind in ("image", "label")}
     other = layer_run(LMDBSegDataLayer, split="train", seed=3, mean=MEAN, classes=60, **paths)
     other.take(1)
     other.layer.load_state_dict(state)
-    equal(other.take(5), [drawn.truth[one] for one in draws[4:]])
-    _, in_order = layer_of(drawn, "train", randomize=False)
-    equal(in_order(5), [drawn.truth[one] for one in [*TRAIN, TRAIN[0]]])
+    other.gives([drawn.truth[one] for one in draws[4:]])
+    layer_of("train", randomize=False).gives([drawn.truth[one] for one in [*TRAIN, TRAIN[0]]])
 
 
 @pytest.mark.parametrize(
@@ -163,7 +148,7 @@ def test_equal_seeds_give_equal_orders_and_a_saved_state_goes_on(drawn, tmp_path
         ({"LabelMap": np.ones((34, 39))}, r"is 39 x 34 pixels \(width x height\) but image '.*' is 40 x 34"),
     ],
 )
-def test_a_faulty_label_is_named(drawn, tmp_path, content, message):
+def test_a_faulty_label_is_named(drawn, tmp_path, content, message, layer_of):
     file = drawn.context / "trainval" / f"{VAL[0]}.mat"
     if content is None:
         file.unlink()
@@ -172,17 +157,17 @@ def test_a_faulty_label_is_named(drawn, tmp_path, content, message):
     else:
         scipy.io.savemat(file, content)
     with pytest.raises(DataError, match=message):
-        layer_of(drawn, "val")
+        layer_of("val")
     done = run("--source", drawn.context, "--voc", drawn.voc, "--out", tmp_path / "out", "--no-lmdb")
     assert done.exit_code == 1
     assert f"val {VAL[0]}: label '" in done.output
     assert "1 faulty sample" in done.output
 
 
-def test_a_missing_image_is_named(drawn):
+def test_a_missing_image_is_named(drawn, layer_of):
     (drawn.voc / "JPEGImages" / f"{VAL[0]}.jpg").unlink()
     with pytest.raises(DataError, match=r"image '.*2010_000001\.jpg' is missing; unpack PASCAL-Context \(images: VOC2"):
-        layer_of(drawn, "val")
+        layer_of("val")
 
 
 @pytest.mark.parametrize(
@@ -201,12 +186,12 @@ def test_a_missing_image_is_named(drawn):
         ("59_labels.txt", b"1: wall\n", r"59_labels\.txt' names 1 classes; the task has 59"),
     ],
 )
-def test_wrong_lists_of_classes_are_named(drawn, file, text, message):
+def test_wrong_lists_of_classes_are_named(drawn, file, text, message, layer_of):
     (drawn.context / file).unlink()
     if text is not None:
         (drawn.context / file).write_bytes(text)
     with pytest.raises(DataError, match=message):
-        layer_of(drawn, "val")
+        layer_of("val")
 
 
 def test_spaces_in_names_do_not_count(tmp_path):
@@ -228,9 +213,9 @@ def test_wrong_folders_say_what_was_looked_for(drawn, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_wrong_tops_and_parameters_are_refused(drawn):
+def test_wrong_tops_and_parameters_are_refused(drawn, layer_of):
     layer = PASCALContextSegDataLayer()
     with pytest.raises(LayerError, match="3 tops given; it makes two: data and label"):
         layer.setup([], [Blob(), Blob(), Blob()])
     with pytest.raises(DataError, match="PASCALContextSegDataLayer: param_str has no key 'mean'"):
-        layer_of(drawn, "val", mean=MEAN)
+        layer_of("val", mean=MEAN)

@@ -14,7 +14,6 @@ import caffe_compat
 from caffe_compat.errors import DataError, LayerError
 from caffe_compat.layer.blob import Blob
 from caffe_compat.layer.data.lmdb_source import LMDBReader
-from caffe_compat.proto import caffe_pb2 as pb
 from caffe_compat.proto.datum import datum_to_array, parse_datum
 from data_prep import layers
 from data_prep.cli import main
@@ -48,29 +47,6 @@ def drawn(drawn_once, tmp_path):
         return root / part / SCENES / f"{one}.{'jpg' if part == 'Images' else 'mat'}"
 
     return SimpleNamespace(root=root, truth=drawn_once.truth, file=file)
-
-
-def layer_of(cls, **params):
-    layer, top = cls(pb.LayerParameter(python_param={"param_str": str(params)})), [Blob(), Blob(), Blob()]
-    layer.setup([], top)
-    layer.reshape([], top)
-
-    def take(count):
-        samples = []
-        for _ in range(count):
-            layer.reshape([], top)
-            layer.forward([], top)
-            samples.append([blob.data.copy() for blob in top])
-        return samples
-
-    return layer, take
-
-
-def equal(ours, theirs):
-    assert len(ours) == len(theirs)
-    for one, other in zip(ours, theirs, strict=True):
-        for a, b in zip(one, other, strict=True):
-            np.testing.assert_allclose(a, b, rtol=0, atol=2e-5)
 
 
 def test_the_verb_makes_three_databases_keyed_alike(drawn, tmp_path):
@@ -127,7 +103,7 @@ def samples(net, count):
 
 
 @pytest.mark.parametrize("labels", ["raw", "png"])
-def test_a_net_reads_the_same_from_files_and_databases(drawn, tmp_path, labels):
+def test_a_net_reads_the_same_from_files_and_databases(drawn, tmp_path, labels, equal):
     assert run("--source", drawn.root, "--out", tmp_path / "out", "--labels", labels).exit_code == 0
     layers.register_released_names()
     files = net_of(tmp_path, "SIFTFlowSegDataLayer", {"siftflow_dir": str(drawn.root), "split": "test"})
@@ -137,23 +113,23 @@ def test_a_net_reads_the_same_from_files_and_databases(drawn, tmp_path, labels):
     equal(samples(net_of(tmp_path, "SIFTFlowLMDBSegDataLayer", stored), 3), want)
 
 
-def test_equal_seeds_give_equal_orders_and_a_saved_state_goes_on(drawn, tmp_path):
+def test_equal_seeds_give_equal_orders_and_a_saved_state_goes_on(drawn, tmp_path, layer_run):
     import random
 
     assert run("--source", drawn.root, "--out", tmp_path / "out").exit_code == 0
     stream = random.Random(1337)
     draws = [TRAIN[stream.randint(0, len(TRAIN) - 1)] for _ in range(9)]
-    layer, take = layer_of(SIFTFlowSegDataLayer, siftflow_dir=str(drawn.root), split="trainval", seed=1337)
-    equal(take(4), [drawn.truth[one] for one in draws[:4]])
-    state = json.loads(json.dumps(layer.state_dict()))
-    other, go_on = layer_of(
+    first = layer_run(SIFTFlowSegDataLayer, siftflow_dir=str(drawn.root), split="trainval", seed=1337)
+    first.gives([drawn.truth[one] for one in draws[:4]])
+    state = json.loads(json.dumps(first.layer.state_dict()))
+    other = layer_run(
         SIFTFlowLMDBSegDataLayer, lmdb_dir=str(tmp_path / "out/siftflow_trainval"), split="trainval", seed=2
     )
-    go_on(1)
-    other.load_state_dict(state)
-    equal(go_on(5), [drawn.truth[one] for one in draws[4:]])
-    _, in_order = layer_of(SIFTFlowSegDataLayer, siftflow_dir=str(drawn.root), split="trainval", randomize=False)
-    equal(in_order(6), [drawn.truth[one] for one in [*TRAIN, TRAIN[0]]])
+    other.take(1)
+    other.layer.load_state_dict(state)
+    other.gives([drawn.truth[one] for one in draws[4:]])
+    in_order = layer_run(SIFTFlowSegDataLayer, siftflow_dir=str(drawn.root), split="trainval", randomize=False)
+    in_order.gives([drawn.truth[one] for one in [*TRAIN, TRAIN[0]]])
 
 
 def semantic(**changes):
@@ -185,7 +161,7 @@ def semantic(**changes):
         ),
     ],
 )
-def test_a_faulty_file_is_named(drawn, tmp_path, part, content, message):
+def test_a_faulty_file_is_named(drawn, tmp_path, part, content, message, layer_run):
     file = drawn.file(part, TEST[0])
     if content is None:
         file.unlink()
@@ -194,7 +170,7 @@ def test_a_faulty_file_is_named(drawn, tmp_path, part, content, message):
     else:
         scipy.io.savemat(file, content)
     with pytest.raises(DataError, match=message):
-        layer_of(SIFTFlowSegDataLayer, siftflow_dir=str(drawn.root), split="test")
+        layer_run(SIFTFlowSegDataLayer, siftflow_dir=str(drawn.root), split="test")
     for build in ("--lmdb", "--no-lmdb"):
         done = run("--source", drawn.root, "--out", tmp_path / "out", build)
         assert done.exit_code == 1
@@ -204,14 +180,14 @@ def test_a_faulty_file_is_named(drawn, tmp_path, part, content, message):
     assert (tmp_path / "out/siftflow_trainval").exists()
 
 
-def test_a_scene_of_another_size_is_refused(drawn):
+def test_a_scene_of_another_size_is_refused(drawn, layer_run):
     Image.new("RGB", (240, 256)).save(drawn.file("Images", TEST[0]))
     for part in ("SemanticLabels", "GeoLabels"):
         scipy.io.savemat(drawn.file(part, TEST[0]), {"S": np.ones((256, 240))})
     with pytest.raises(
         DataError, match=r"sun14\.jpg' is 240 x 256 pixels \(width x height\); SIFT Flow's are 256 x 256"
     ):
-        layer_of(SIFTFlowSegDataLayer, siftflow_dir=str(drawn.root), split="test")
+        layer_run(SIFTFlowSegDataLayer, siftflow_dir=str(drawn.root), split="test")
 
 
 def test_a_wrong_folder_says_what_was_looked_for(drawn, tmp_path):
@@ -249,7 +225,7 @@ def test_missing_lists_are_asked_for_and_may_be_named(drawn, tmp_path):
     assert LMDBReader(tmp_path / "out/siftflow_mine/geo_lmdb").keys_count == 2
 
 
-def test_without_lists_they_are_made_of_the_datasets_own(drawn, tmp_path):
+def test_without_lists_they_are_made_of_the_datasets_own(drawn, tmp_path, layer_run):
     """TestSet1.txt: Windows paths; the rest but two unannotated images is for training."""
     for split in ("trainval", "test"):
         (drawn.root / f"{split}.txt").unlink()
@@ -259,8 +235,9 @@ def test_without_lists_they_are_made_of_the_datasets_own(drawn, tmp_path):
     assert done.exit_code == 0, done.output
     assert read_list(tmp_path / "out/lists/siftflow_trainval.txt") == sorted(TRAIN)
     assert read_list(tmp_path / "out/lists/siftflow_test.txt") == TEST
-    _, take = layer_of(SIFTFlowSegDataLayer, siftflow_dir=str(drawn.root), split="test")
-    equal(take(2), [drawn.truth[one] for one in TEST])
+    layer_run(SIFTFlowSegDataLayer, siftflow_dir=str(drawn.root), split="test").gives(
+        [drawn.truth[one] for one in TEST]
+    )
 
 
 def test_lists_of_the_published_sizes_are_the_released_ones(realdata, tmp_path):
@@ -281,26 +258,26 @@ def test_lists_of_the_published_sizes_are_the_released_ones(realdata, tmp_path):
             folder.ids(split)
 
 
-def test_wrong_tops_and_parameters_are_refused(drawn):
+def test_wrong_tops_and_parameters_are_refused(drawn, layer_run):
     layer = SIFTFlowSegDataLayer()
     with pytest.raises(LayerError, match="2 tops given; it makes three: data, sem and geo"):
         layer.setup([], [Blob(), Blob()])
     with pytest.raises(
         DataError, match="SIFTFlowSegDataLayer: param_str has no key 'mean'; the known keys: siftflow_d"
     ):
-        layer_of(SIFTFlowSegDataLayer, siftflow_dir=str(drawn.root), split="test", mean=MEAN)
+        layer_run(SIFTFlowSegDataLayer, siftflow_dir=str(drawn.root), split="test", mean=MEAN)
 
 
-def test_databases_of_other_lists_or_values_are_refused(drawn, tmp_path):
+def test_databases_of_other_lists_or_values_are_refused(drawn, tmp_path, layer_run):
     out = tmp_path / "out"
     assert run("--source", drawn.root, "--out", out).exit_code == 0
     shutil.move(out / "siftflow_test/geo_lmdb", tmp_path / "geo_lmdb")
     with pytest.raises(DataError, match="there is no such LMDB folder"):
-        layer_of(SIFTFlowLMDBSegDataLayer, lmdb_dir=str(out / "siftflow_test"), split="test")
+        layer_run(SIFTFlowLMDBSegDataLayer, lmdb_dir=str(out / "siftflow_test"), split="test")
     shutil.copytree(out / "siftflow_trainval/geo_lmdb", out / "siftflow_test/geo_lmdb")
     with pytest.raises(DataError, match="are not keyed alike: key "):
-        layer_of(SIFTFlowLMDBSegDataLayer, lmdb_dir=str(out / "siftflow_test"), split="test")
+        layer_run(SIFTFlowLMDBSegDataLayer, lmdb_dir=str(out / "siftflow_test"), split="test")
     shutil.rmtree(out / "siftflow_test/geo_lmdb")
     shutil.copytree(out / "siftflow_test/sem_lmdb", out / "siftflow_test/geo_lmdb")
     with pytest.raises(DataError, match="label '.*geo_lmdb, key 0.*': value .* is outside the classes 0 to 2"):
-        layer_of(SIFTFlowLMDBSegDataLayer, lmdb_dir=str(out / "siftflow_test"), split="test")
+        layer_run(SIFTFlowLMDBSegDataLayer, lmdb_dir=str(out / "siftflow_test"), split="test")
