@@ -44,10 +44,21 @@ class LayerRun:
         return [self.next() for _ in range(count)]
 
     def gives(self, samples):
-        """The next samples are these, but for the rounding of the mean."""
-        for ours, theirs in zip(self.take(len(samples)), samples, strict=True):
-            for a, b in zip(ours, theirs, strict=True):
-                np.testing.assert_allclose(a, b, rtol=0, atol=2e-5)
+        """The next samples are these."""
+        _equal(self.take(len(samples)), samples)
+
+
+def _equal(ours, theirs):
+    assert len(ours) == len(theirs)
+    for one, other in zip(ours, theirs, strict=True):
+        for a, b in zip(one, other, strict=True):
+            np.testing.assert_allclose(a, b, rtol=0, atol=2e-5)
+
+
+@pytest.fixture
+def equal():
+    """Function: samples, each the values of some tops, are equal but for the rounding of the mean."""
+    return _equal
 
 
 @pytest.fixture(scope="session")
