@@ -87,7 +87,9 @@ def convert_imageset(
             if count % 1000 == 0:
                 glog.info("convert_imageset.cpp:147", f"Processed {count} files.")
         if not count:
-            raise DataError(f"{list_file}: none of its {len(lines)} pictures can be read; correct it or {root_folder}")
+            joined = not root_folder.endswith("/") and Path(root_folder).is_dir()
+            correct = f"write {root_folder}/, the names are put right behind it" if joined else f"it or {root_folder}"
+            raise DataError(f"{list_file}: none of its {len(lines)} pictures can be read; correct: {correct}")
     if count % 1000:
         glog.info("convert_imageset.cpp:153", f"Processed {count} files.")
     if count < len(lines):

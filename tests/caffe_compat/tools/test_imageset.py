@@ -113,7 +113,12 @@ def test_a_picture_that_cannot_be_read_is_left_out(verb, pictures):
     ("args", "code", "message"),
     [
         ("./ missing db", 1, "missing: cannot be read: No such file"),
-        ("nowhere/ list db", 1, "list: none of its 3 pictures can be read"),
+        ("nowhere/ list db", 1, "list: none of its 3 pictures can be read; correct: it or nowhere/"),
+        (
+            ". list db",
+            1,
+            "list: none of its 3 pictures can be read; correct: write ./, the names are put right behind it",
+        ),
         ("-check_size ./ list db", 1, "./p 2.png: 72 bytes, where the first picture has 105"),
         ("-resize_width=3 ./ list db", 2, "give both or neither"),
         ("-backend=leveldb ./ list db", 2, "databases of kind 'leveldb' are not made here; use lmdb"),
