@@ -12,10 +12,12 @@ pixels, from the second smallest to the largest: 1 is linear.
 import argparse
 import math
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 
+from engines.provided import provided
 from engines.timed import ENGINES
+from engines.work import Work
 from measuring import own_process
 from measuring.options import parser, work_of
 from measuring.plots import Curves, draw_curves
@@ -37,18 +39,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options.add_argument("--step-most", type=int, default=512, help="largest side of a solver step, pixels (512)")
     given = options.parse_args(arguments)
     report, panels = Report("growth", given), []
-    for task in given.tasks:
-        most = given.step_most if task == "step" else max(given.sides)
-        sides = {side: (side, 1) for side in given.sides if side <= most}
-        batches = {batch: (given.batch_side, batch) for batch in given.batches}
-        panels += _grow(report, task, "side", sides, given)
-        panels += _grow(report, task, "batch", batches, given)
+    any_size = work_of(given, given.batch_side, given.batch_side)
+    with provided(report, any_size, ["caffe"] if "ours (lean)" in given.engines else []) as placed:
+        for task in given.tasks:
+            most = given.step_most if task == "step" else max(given.sides)
+            sides = {side: (side, 1) for side in given.sides if side <= most}
+            batches = {batch: (given.batch_side, batch) for batch in given.batches}
+            panels += _grow(report, task, "side", sides, given, placed)
+            panels += _grow(report, task, "batch", batches, given, placed)
     draw_curves(report.plot_path(), panels)
     report.save()
 
 
 def _grow(
-    report: Report, task: str, what: str, points: dict[int, tuple[int, int]], given: argparse.Namespace
+    report: Report, task: str, what: str, points: dict[int, tuple[int, int]], given: argparse.Namespace, placed: Work
 ) -> list[Curves]:
     """Measure each point; panels of time and of memory.
 
@@ -58,10 +62,11 @@ def _grow(
         what: grows: side or batch.
         points: by its value: side in pixels, and batch.
         given: the command line.
+        placed: where the caffemodel is.
     """
     found: dict[str, Points] = {engine: {} for engine in given.engines}
     for value, (side, batch) in points.items():
-        work = work_of(given, side, side, batch)
+        work = replace(placed, height=side, width=side, batch=batch)
         calls = {
             engine: partial(
                 own_process.call, "engines.timed:time_engine", work.threads,

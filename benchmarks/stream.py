@@ -9,7 +9,6 @@ at that size; its time counts as often as the stream has the size. What is kept 
 memory after the first and the second run through. Scores of both are compared, at every eighth row and column.
 """
 
-import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from engines.provided import provided
 from engines.streamed import GRID_PX
 from engines.work import Work
 from measuring import own_process
@@ -57,9 +57,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     report = Report("stream", given)
     sizes = [(round(h * given.scale), round(w * given.scale)) for h, w in draw_sizes(given.images)]
     warm = work_of(given, round(375 * given.scale), round(500 * given.scale))
-    with tempfile.TemporaryDirectory() as folder:
-        streams, fixed = _measure(warm, sizes, given.rounds, given.repeats, Path(folder))
-        difference = _difference(Path(folder), set(sizes))
+    with provided(report, warm, ["caffe"]) as placed:
+        streams, fixed = _measure(placed, sizes, given.rounds, given.repeats, Path(placed.folder))
+        difference = _difference(Path(placed.folder), set(sizes))
     _show(report, sizes, streams, fixed, difference)
     report.save()
 

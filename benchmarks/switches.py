@@ -10,12 +10,12 @@ run without any rewrite: the largest difference, relative to the largest score, 
 the same.
 """
 
-import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
+from engines.provided import provided
 from engines.work import Work, parse_size
 from measuring import own_process
 from measuring.agreement import Agreement, agree_files
@@ -56,12 +56,12 @@ def _measure(
     report: Report, task: str, work: Work, lines: dict[str, list[str]], rounds: int, repeats: int
 ) -> dict[str, float]:
     """Time the lines at one size; seconds by line."""
-    with tempfile.TemporaryDirectory() as folder:
-        scores = {name: Path(folder) / f"{name}.npy" for name in lines}
+    with provided(report, work, ["caffe"] if task == "forward" else []) as placed:
+        scores = {name: Path(placed.folder) / f"{name}.npy" for name in lines}
         calls = {
             name: partial(
                 own_process.call, "engines.switched:time_switched", work.threads,
-                task=task, work=asdict(work), on=on, repeats=repeats, scores=str(scores[name]),
+                task=task, work=asdict(placed), on=on, repeats=repeats, scores=str(scores[name]),
             )
             for name, on in lines.items()
         }  # fmt: skip

@@ -44,7 +44,7 @@ def folder(tmp_path_factory):
 @pytest.mark.parametrize("batch", [1, 2])
 def test_our_lean_net_gives_the_plain_twins_scores(batch):
     work = replace(WORK, batch=batch)
-    run, plain, last = ours.forward(work), plain_torch.forward(work), plain_torch.channels_last_forward(work)
+    run, plain, last = ours.forward_in_memory(work), plain_torch.forward(work), plain_torch.channels_last_forward(work)
     for image in images(work.shape):
         reference = plain(image)
         assert reference.shape == (batch, CLASSES, 37, 50)
@@ -53,7 +53,7 @@ def test_our_lean_net_gives_the_plain_twins_scores(batch):
 
 
 def test_weights_from_a_caffemodel_are_those_set_in_place(folder, scores):
-    run = ours.caffemodel_forward(replace(WORK, folder=str(folder)))
+    run = ours.forward(replace(WORK, folder=str(folder)))
     assert agree(run(images(WORK.shape)[0]), scores).difference < 1e-5
 
 

@@ -46,10 +46,10 @@ def here(monkeypatch, tmp_path):
 
 
 def test_fcn8s(here, capsys):
-    found = here(fcn8s, "--sizes", "20x30", "--engines", "ours (lean)", "ours (caffemodel)", "torch")
+    found = here(fcn8s, "--sizes", "20x30", "--engines", "ours (lean)", "ours (no file)", "torch")
     assert list(found) == ["forward 1 x 3 x 20 x 30", "step 1 x 3 x 20 x 30"]
     forward, step = found.values()
-    assert list(forward) == ["ours (lean)", "ours (caffemodel)", "torch"]
+    assert list(forward) == ["ours (lean)", "ours (no file)", "torch"]
     assert all(line["difference"] < 1e-5 and line["argmax"] > 0.99 for line in forward.values())
     assert all(line["seconds"] > 0 and line["peak_bytes"] > 1e7 for line in [*forward.values(), *step.values()])
     assert list(step) == ["ours (lean)", "torch"]
@@ -89,12 +89,14 @@ def test_engines_that_have_not_the_device_are_left_out(here):
 
 def test_precision(here):
     found = here(precision, "--sizes", "20x30")
-    forward, step = found.values()
+    forward, step, _ = found.values()
     assert forward["torch bf16"]["difference"] > 1e-5
     assert forward["torch bf16"]["argmax"] > 0.9
     assert 0 < forward["ours (lean) bf16"]["difference"] < 0.05
     assert forward["ours (lean) bf16"]["argmax"] > 0.95
     assert {"ours (lean)", "ours (lean) bf16", "torch", "torch bf16", "torch channels_last bf16"} <= set(step)
+    assert len(found["weights"]) == 3
+    assert all(0 < one["difference"] < 0.05 for one in found["weights"].values())
 
 
 def test_switches(here):

@@ -1,13 +1,13 @@
 """Engines side by side at one task and size: time, memory, and how near their scores are to plain PyTorch's."""
 
 import argparse
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from engines.provided import provided
 from engines.timed import ENGINES
 from engines.work import Work
 from measuring import own_process
@@ -50,24 +50,13 @@ def compare(
     Returns:
         Seconds of each entry that could be measured.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        work = replace(work, folder=folder)
-        if task == "forward":
-            _write_files(report, work, {ENGINES[entry.engine].reads for entry in entries} - {""})
-        calls = {entry.name: _call(entry, task, work, arguments.repeats) for entry in entries}
+    kinds = [ENGINES[entry.engine].reads for entry in entries] if task == "forward" else []
+    with provided(report, work, kinds) as placed:
+        calls = {entry.name: _call(entry, task, placed, arguments.repeats) for entry in entries}
         measured = take_turns(calls, arguments.rounds, report.say)
-        agreements = _agreements(Path(folder), list(measured))
+        agreements = _agreements(Path(placed.folder), list(measured))
     _show(report, task, work, measured, agreements)
     return {name: one.seconds for name, one in measured.items()}
-
-
-def _write_files(report: Report, work: Work, kinds: set[str]) -> None:
-    """Each kind in a process of its own; what cannot be written is said."""
-    for kind in sorted(kinds):
-        try:
-            own_process.call("engines.files:write", work.threads, work=asdict(work), kinds=[kind])
-        except Unavailable as error:
-            report.say(f"no file of kind {kind} for the engines that read it: {error}")
 
 
 def _call(entry: Entry, task: str, work: Work, repeats: int) -> Callable[[], dict[str, Any]]:

@@ -20,9 +20,9 @@ from solvers.device_option import use_device
 
 __all__ = [
     "begin",
-    "caffemodel_forward",
     "deploy_param",
     "forward",
+    "forward_in_memory",
     "lean_net",
     "set_weights",
     "solver",
@@ -63,26 +63,25 @@ def _set(blob: Blob, fill: Callable[[np.ndarray], None]) -> None:
     blob.mark_changed()
 
 
-def lean_net(work: Work, weights: str | None = None) -> Net:
-    """A TEST net that keeps ``score``, with the weights of a caffemodel or those of all engines."""
-    net = Net(deploy_param(work), TEST, keep=["score"], precision=work.precision)
-    if weights is None:
-        set_weights(net)
-    else:
-        net.copy_from(weights)
-    return net
+def lean_net(work: Work) -> Net:
+    """A TEST net that keeps ``score``, with the weights of net.caffemodel in work.folder."""
+    return Net(
+        deploy_param(work), TEST, weights=f"{work.folder}/net.caffemodel", keep=["score"], precision=work.precision
+    )
 
 
 def forward(work: Work) -> Callable[[np.ndarray], np.ndarray]:
-    """A lean net, weights set in place."""
+    """A lean net whose weights come from a caffemodel, as a user's do."""
     begin(work)
     return _runs(lean_net(work))
 
 
-def caffemodel_forward(work: Work) -> Callable[[np.ndarray], np.ndarray]:
-    """A lean net whose weights come from a caffemodel."""
+def forward_in_memory(work: Work) -> Callable[[np.ndarray], np.ndarray]:
+    """A lean net whose weights are set in place, and come from no file."""
     begin(work)
-    return _runs(lean_net(work, f"{work.folder}/net.caffemodel"))
+    net = Net(deploy_param(work), TEST, keep=["score"], precision=work.precision)
+    set_weights(net)
+    return _runs(net)
 
 
 def _runs(net: Net) -> Callable[[np.ndarray], np.ndarray]:

@@ -25,7 +25,7 @@ def time_stream(work: dict[str, Any], sizes: Sequence[Sequence[int]], passes: in
     """Seconds of each image, pass after pass, and the memory held after each.
 
     Args:
-        work: the fields of a Work; the net is warmed up at its size.
+        work: the fields of a Work, its folder with net.caffemodel; the net is warmed up at its size.
         sizes: height and width of each image.
         passes: how often the stream is run through.
         scores: path of an .npz file that takes, for each size, the scores of its first image on a grid.

@@ -26,7 +26,7 @@ def time_switched(task: str, work: dict[str, Any], on: Sequence[str], repeats: i
 
     Args:
         task: ``forward`` or ``step``.
-        work: the fields of a Work.
+        work: the fields of a Work; for a forward its folder has net.caffemodel.
         on: names of the rewrites that are used.
         repeats: timed calls.
         scores: path of an .npy file that takes the first image's scores; of a step nothing.

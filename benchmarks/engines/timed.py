@@ -39,8 +39,8 @@ class Engine:
 
 _BOTH = ("fp32", "bf16")
 ENGINES = {
-    "ours (lean)": Engine("ours", step="step", precisions=_BOTH, cuda=True),
-    "ours (caffemodel)": Engine("ours", "caffemodel_forward", reads="caffe", precisions=_BOTH, cuda=True),
+    "ours (lean)": Engine("ours", step="step", reads="caffe", precisions=_BOTH, cuda=True),
+    "ours (no file)": Engine("ours", "forward_in_memory", precisions=_BOTH, cuda=True),
     "torch": Engine("plain_torch", step="step", precisions=_BOTH, cuda=True),
     "torch channels_last": Engine(
         "plain_torch", "channels_last_forward", "channels_last_step", precisions=_BOTH, cuda=True
