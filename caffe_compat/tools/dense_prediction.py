@@ -38,7 +38,10 @@ _TOLERANCE = 1e-4  # of the largest value: sums in another order
 @click.argument("weights", metavar="NET.caffemodel")
 @flag("blob", "What to give at every pixel; the net's last output unless named.")
 @flag("stride", "Distance of the map's positions, pixels; strides up to it are kept.", 1, click.IntRange(1))
-@flag("image", "A picture, 0 to 255 in the order B, G, R; noise of the size of the net's input unless given.")
+@flag(
+    "image",
+    "A picture, 0 to 255 in the order B, G, R; noise, of the net's input's size or as a map needs, unless given.",
+)
 @flag("mean", "What is taken off the picture's channels: B,G,R.")
 @flag("out", "Write the map of filter rarefaction, C x H x W, as .npy.")
 @flag("out_prototxt", "Write the rarefied net.")
@@ -53,8 +56,9 @@ def dense_prediction(
     """
     net = Net(read_net(prototxt), TEST, weights=weights)
     wanted = blob or net.outputs[-1]
-    given = _picture(image, mean) if image else _noise(net)
+    shape = _input_shape(net)
     dense = rarefied(net, wanted, stride)
+    given = _picture(image, mean) if image else _noise(shape, dense.axes)
     begin = time.perf_counter()
     filled = run(dense.net, given, wanted)
     middle = time.perf_counter()
@@ -160,14 +164,20 @@ def _picture(path: str, mean: str) -> np.ndarray:
     return picture.transpose(2, 0, 1)[None]
 
 
-def _noise(net: Net) -> np.ndarray:
+def _input_shape(net: Net) -> Sequence[int]:
     shape = net.blobs[net.inputs[0]].shape if net.inputs else ()
     if len(shape) != 4:
         raise NetError(
             f"net '{net.name}': its first input is not N x C x H x W; "
             "give the deploy prototxt, whose images come from an Input layer"
         )
-    return np.random.default_rng(0).normal(0, 50, tuple(shape)).astype(np.float32)
+    return shape
+
+
+def _noise(shape: Sequence[int], axes: Sequence[Axis]) -> np.ndarray:
+    """An image of that shape, or larger: some positions must see image alone in every shift."""
+    sides = [max(side, axis.extent_px + axis.full_stride_px) for side, axis in zip(shape[2:], axes, strict=True)]
+    return np.random.default_rng(0).normal(0, 50, (*shape[:2], *sides)).astype(np.float32)
 
 
 def _by(shape: Sequence[int]) -> str:

@@ -199,6 +199,15 @@ def test_the_verb_takes_a_picture_another_blob_and_a_stride(verb, tmp_path):
     assert "-mean=1,2: give three numbers, B,G,R" in done.err
 
 
+def test_noise_is_as_large_as_a_position_sees(verb, tmp_path):
+    """A classifier's input is smaller than what its positions see in every shift."""
+    (tmp_path / "net.prototxt").write_text((INPUT + "".join(PLAIN)).replace("23, 30", "17, 30"))
+    Net(str(tmp_path / "net.prototxt"), TEST).save(tmp_path / "net.caffemodel")
+    done = verb("dense_prediction", tmp_path / "net.prototxt", tmp_path / "net.caffemodel")
+    assert done.code == 0, done.err
+    assert "for 1 x 2 x 20 x 30 pixels" in done.out
+
+
 DENSE_LAYER = """layer { name: "f" type: "InnerProduct" bottom: "c" top: "f"
                  inner_product_param { num_output: 2 } }"""
 CANNOT = {
