@@ -109,7 +109,8 @@ class Detector(Net):
                 raise
             raise SelectiveSearchError(
                 f"selective search needs the Python package {_SEARCH} and MATLAB; install it from "
-                f"https://github.com/sergeyk/{_SEARCH}, or propose windows yourself and call detect_windows (detect: -crop_mode=list)",
+                f"https://github.com/sergeyk/{_SEARCH}, or propose windows yourself and call detect_windows "
+                "(caffe-compat detect: -crop_mode=list)",
             ) from error
         paths = [os.path.abspath(name) for name in image_fnames]  # MATLAB has a working folder of its own
         windows = search.get_windows(paths, cmd="selective_search_rcnn")
