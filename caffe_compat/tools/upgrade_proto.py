@@ -124,10 +124,10 @@ def upgrade_net_proto_binary(source: str, target: str) -> None:
     refused.
     """
     try:
-        buffer = map_file(source, "a binary caffemodel")
+        buffer = map_file(source, "a caffemodel")
         if is_hdf5(buffer):
             raise WeightsError(f"{source}: is HDF5, which has no old forms; a binary caffemodel was expected")
-        scan = BlobScan(buffer, source, "a binary caffemodel")
+        scan = BlobScan(buffer, source, "a caffemodel")
         net = scan.read(NetParameter)
     except WeightsError as error:
         raise _stop(error, CANNOT_READ) from None
