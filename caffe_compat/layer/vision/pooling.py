@@ -15,7 +15,6 @@ from caffe_compat.proto import caffe_pb2 as pb
 __all__ = ["Pooling"]
 
 FLT_MAX = torch.finfo(torch.float32).max
-FLT_MIN = torch.finfo(torch.float32).tiny
 Pair = tuple[int, int]
 
 
@@ -29,7 +28,7 @@ class Pooling(Layer):
     a window without any number above -FLT_MAX gives -FLT_MAX, mask -1 and no gradient.
     AVE: padding counts as zeros, but what hangs over beyond the padding is not counted.
     STOCHASTIC: in TRAIN a value is drawn with probability proportional to it (values are taken to be 0 or more); in
-    TEST sum(x^2) / sum(x). Caffe has it on the GPU only; here it works everywhere.
+    TEST sum(x^2) / sum(x), or 0 where the sum is not above 0. Caffe has it on the GPU only; here it works everywhere.
 
     Bottoms:  N x C x H x W.
     Tops:     y: N x C x H' x W', H' = ceil((H + 2 pad - kernel) / stride) + 1;
@@ -204,6 +203,8 @@ class Pooling(Layer):
         return windows.gather(-1, context.state["drawn"]).squeeze(-1)
 
     def _expected(self, x: torch.Tensor) -> torch.Tensor:
-        """The draw's expectation: sum(x^2) / sum(x), 0 where all are 0."""
+        """The draw's expectation: sum(x^2) / sum(x), 0 where the sum is not above 0."""
         windows = self._windows(x)
-        return windows.square().sum(-1) / (windows.sum(-1) + FLT_MIN)
+        total = windows.sum(-1)
+        positive = total > 0
+        return torch.where(positive, windows.square().sum(-1) / torch.where(positive, total, 1), 0)

@@ -148,6 +148,7 @@ def test_stochastic_in_test_is_the_expectation(make_layer, run_layer):
     layer = make_layer(pool("pool: STOCHASTIC kernel_size: 2 stride: 2"), (1, 1, 3, 4))
     x = torch.tensor([[[[0.0, 1, 0, 0], [3, 6, 0, 0], [2, 2, 0, 5]]]])
     assert run_layer(layer, x)[0][0, 0].tolist() == [[pytest.approx(4.6), 0], [2, 5]]
+    assert run_layer(layer, -x)[0][0, 0].tolist() == [[0, 0], [0, 0]]
 
 
 @pytest.mark.parametrize(
