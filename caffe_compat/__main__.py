@@ -78,13 +78,13 @@ class _VerbTable(click.Group):
 
 def _tell_versions(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
     if wanted:
-        of = {}
-        for package in ("caffe-compat", "torch"):
-            try:
-                of[package] = version(package)
-            except PackageNotFoundError:
-                of[package] = "(not installed, run as it lies)"
-        click.echo(f"caffe-compat {of['caffe-compat']}, Python {platform.python_version()}, torch {of['torch']}")
+        try:
+            own = version("caffe-compat")
+        except PackageNotFoundError:
+            own = "(not installed, run as it lies)"
+        import torch  # its own word tells the build too: +cpu, +cu128
+
+        click.echo(f"caffe-compat {own}, Python {platform.python_version()}, torch {torch.__version__}")
         ctx.exit()
 
 
