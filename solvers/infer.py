@@ -20,7 +20,7 @@ from nets.catalogue import Model, lookup
 from nets.sources import InputData
 from solvers.device_option import device_option, precision_option, use_device, warn_if_slow
 from solvers.evaluation import EVALUATIONS
-from solvers.initial import check_covered
+from solvers.initial import check_covered, check_there
 from solvers.prediction import Prediction, infer
 
 __all__ = ["deploy_net", "infer_command", "infer_model"]
@@ -45,9 +45,10 @@ def deploy_net(
 
     Raises:
         NetError: there is no such model.
-        WeightsError: the weights cannot be read or do not fit.
+        WeightsError: the weights are not there, cannot be read or do not fit.
     """
     known = lookup(model)
+    check_there(weights)
     source = InputData({top: (*shape[:2], 64, 64) for top, shape in known.deploy_shapes.items()})
     net = known.build(source, classes=classes or known.classes, width=width)
     return Net(net, TEST, weights=weights, keep=[task.score for task in known.tasks], precision=precision)

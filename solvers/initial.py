@@ -19,6 +19,7 @@ __all__ = [
     "StuckLayers",
     "WeightsFile",
     "check_covered",
+    "check_there",
     "find_stuck",
     "interpolated_layers",
     "start_fused",
@@ -47,13 +48,22 @@ class WeightsFile:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        if not Path(path).exists():
-            raise WeightsError(f"weights '{path}' are not there; correct the path{weights_hint(Path(path).name)}")
+        check_there(path)
         self.params: Mapping[str, Sequence[_Stored]] = {
             layer.name: [_Stored(blob) for blob in layer.blobs if blob is not None]
             for layer in read_caffemodel(path)
             if layer.blobs
         }
+
+
+def check_there(path: str | os.PathLike[str]) -> None:
+    """See that a file of weights is there, before nets are built and data is opened for it.
+
+    Raises:
+        WeightsError: it is not; of released weights the message says where they are.
+    """
+    if not Path(path).exists():
+        raise WeightsError(f"weights '{path}' are not there; correct the path{weights_hint(Path(path).name)}")
 
 
 def interpolated_layers(net: Net) -> list[str]:

@@ -17,7 +17,7 @@ from caffe_compat.proto.caffe_pb2 import TEST
 from nets.catalogue import lookup
 from solvers.datasets import find_test_split
 from solvers.evaluation import evaluate
-from solvers.initial import check_covered
+from solvers.initial import check_covered, check_there
 from solvers.metrics import FIGURES, Scores
 from solvers.published import PUBLISHED, RELEASED_WEIGHTS, SOURCES
 from solvers.score import print_scores
@@ -69,9 +69,10 @@ def score_weights(
 
     Raises:
         DataError: the data is not there or faulty.
-        WeightsError: the weights cannot be read, do not fit, or leave a layer at zero.
+        WeightsError: the weights are not there, cannot be read, do not fit, or leave a layer at zero.
     """
     known = lookup(model)
+    check_there(weights)
     split = find_test_split(data, known, read)
     with TemporaryDirectory() as folder:
         nets = known.prototxts(test_source=split.source(known, Path(folder), _SEED), width=width)

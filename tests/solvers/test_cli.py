@@ -113,6 +113,17 @@ def test_nets_for_classes_of_one_s_own(solve, tmp_path):
     assert outputs == [5, 5, 5]
 
 
+@pytest.mark.parametrize("options", [["--score"], ["--infer", "photos", "--init"]])
+def test_weights_that_are_not_there_are_told_before_data_is_looked_for(solve, tmp_path, options):
+    weights = tmp_path / "fcn8s-heavy-pascal.caffemodel"
+    done = solve("voc-fcn8s", "--data", tmp_path, *options, weights)
+    assert (done.status, done.err) == (
+        1,
+        f"solve.py: weights '{weights}' are not there; correct the path; "
+        "'python -m data_prep download voc-fcn8s --out DATA' gets it\n",
+    )
+
+
 def test_training_without_data_says_what_to_give(solve):
     done = solve("voc-fcn8s")
     assert (done.status, done.err) == (
@@ -123,7 +134,7 @@ def test_training_without_data_says_what_to_give(solve):
     assert "NYUDv2 ('python -m data_prep download nyud --out DATA' gets it)" in solve("nyud-fcn32s-color").err
 
 
-@pytest.mark.parametrize("options", [[], ["--check"], ["--score", "weights"]])
+@pytest.mark.parametrize("options", [[], ["--check"], ["--score", __file__]])
 def test_a_wrong_data_folder(solve, tmp_path, options):
     done = solve("voc-fcn8s", "--data", tmp_path / "nowhere", *options)
     assert done.status == 1
