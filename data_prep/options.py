@@ -21,7 +21,9 @@ PATH = click.Path(path_type=Path)
 """Type of an option that names a file or a folder; whether it is there is looked at where it is read."""
 
 split_option = click.option("--split", "splits", multiple=True, help="Only this list of the dataset; may be repeated.")
-list_file_option = click.option("--list-file", "files", multiple=True, type=PATH, help="A list file; may be repeated.")
+list_file_option = click.option(
+    "--list-file", "files", multiple=True, type=PATH, help="A list of your own, an image id to a line; may be repeated."
+)
 labels_option = click.option("--labels", type=click.Choice(LABEL_FORMS), default="raw", help="Bytes, or grey PNG.")
 jobs_option = click.option("--jobs", type=click.IntRange(1), default=1, help="Processes.")
 strict_option = click.option("--strict", is_flag=True, help="Stop at the first faulty sample.")
