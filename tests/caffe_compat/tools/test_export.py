@@ -6,8 +6,8 @@ import torch
 
 from caffe_compat import TEST, TRAIN, Net
 from caffe_compat.errors import LayerError, NetError
+from caffe_compat.layer import registry
 from caffe_compat.layer.contract import Layer
-from caffe_compat.layer.registry import register
 from caffe_compat.tools import export as exporting
 from caffe_compat.tools.export import export_onnx, torch_module
 
@@ -103,7 +103,6 @@ def test_without_onnx_the_error_names_it(tmp_path, monkeypatch):
     assert not (tmp_path / "a.onnx").exists()
 
 
-@register
 class Signed(Layer):
     """Its work depends on a value, which a record of the operations does not tell."""
 
@@ -117,6 +116,7 @@ class Signed(Layer):
 
 
 def test_a_layer_that_depends_on_values_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setitem(registry._classes, Signed.type, Signed)
     net = net_of(tmp_path, DATA + 'layer { name: "s" type: "TestSigned" bottom: "data" top: "s" }')
     monkeypatch.setattr(exporting, "find_spec", lambda name: name == "onnx" or None)
     drawn = [torch.ones(1, 3, 21, 18), -torch.ones(1, 3, 21, 18)]
