@@ -15,7 +15,7 @@ import os
 __all__ = ["keep_freed_memory"]
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
-_LARGE_BYTES = 32 << 20  # larger blocks are still given back: weights, the largest maps
+_LARGE_BYTES = 24 << 20  # larger blocks are still given back: weights, the largest maps
 _KEPT_BYTES = 256 << 20
 
 

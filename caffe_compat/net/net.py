@@ -48,7 +48,9 @@ class Net:
         level: state level, for layers with min_level or max_level.
         stages: state stages, for layers with stage or not_stage.
         keep: None keeps every blob, as Caffe does. A list of names makes the net lean: only these and the inputs can
-            be read after a forward, all others are freed as soon as nothing needs them.
+            be read after a forward, all others are freed as soon as nothing needs them. It stores weights in the form
+            that it computes with; those that are asked for later are read from their caffemodel again, which may be
+            replaced or deleted meanwhile, but not written to.
         precision: "fp32"; or "bf16" for a lean net whose large convolutions multiply in bfloat16: about twice as fast
             on processors that have it, scores off by about 1 % of their spread. Parameters and kept blobs stay float32.
 

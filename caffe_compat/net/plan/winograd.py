@@ -23,7 +23,7 @@ Pair = tuple[int, int]
 _FORMS: dict[tuple[int, ...], Form] = {(3, 3): FOR_3, (7, 7): FOR_7}
 _CHANNELS = 128  # with fewer, tiles cost what the multiplications save
 _TILES = 24  # on smaller maps the products are too small to be fast
-_LEARNED_TILES = 100  # the same where the kernels change in every step and are prepared anew
+_LEARNED_CHANNELS, _LEARNED_TILES = 256, 100  # the same where the kernels change in every step and are prepared anew
 _LARGE = 8_000_000  # values: so many are not kept twice
 
 _beside: WeakKeyDictionary[Blob, tuple[int, list[Tensor]]] = WeakKeyDictionary()
@@ -40,7 +40,8 @@ def learns(layer: BaseConvolution, x: Tensor) -> bool:
     pad = layer.window.pad
     if _form_of(layer) is not FOR_3 or x.dtype != torch.float32 or max(pad) > 2:
         return False
-    return _tiles(layer, x.shape, (pad[0], pad[1])) >= _LEARNED_TILES
+    few = min(layer.blobs[0].shape[:2]) < _LEARNED_CHANNELS
+    return not few and _tiles(layer, tuple(x.shape), (pad[0], pad[1])) >= _LEARNED_TILES
 
 
 def _form_of(layer: BaseConvolution) -> Form | None:
