@@ -166,5 +166,5 @@ class _Winograd(torch.autograd.Function):
 
 
 def _tiled(x: Tensor, kernels: Tensor, bias: Tensor | None, pad: tuple[int, int]) -> Tensor:
-    prepared = tiles.prepare(lambda first, last: kernels[first:last], kernels.shape, tiles.FOR_3, exact=False)
+    prepared = tiles.prepare(lambda first, last: kernels[first:last], kernels.shape, tiles.FOR_3)
     return tiles.correlate(x, prepared, bias, pad, relu=False)

@@ -31,7 +31,7 @@ _GROUP_BYTES = 8 << 20  # of tiles that are computed at a time: they stay in the
 _GRADIENT_BYTES = 24 << 20  # larger: each group adds to sums as large as the kernels
 _OUTPUTS = 512  # at a time, for the same reason
 _ROWS = 64  # products have a multiple of half of it, and so many at least: oneDNN orders factors by the number
-_EXACT_OUTPUTS = 32  # at a time in float64: little memory
+_PREPARED_OUTPUTS = 32  # at a time: little memory
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +43,7 @@ class Form:
         kernel: r.
         unit: index of the point 1, where the interpolation is 1 for every value of the top.
         seen: n x n, takes a tile to the points.
-        taps: n x r, float64, takes a kernel to the points.
+        taps: n x r, takes a kernel to the points.
         back: m x n, interpolates.
     """
 
@@ -79,7 +79,7 @@ def _form(tile: int, kernel: int, points: Sequence[float]) -> Form:
         kernel,
         list(points).index(1),
         torch.from_numpy(seen / even[:, None]).float(),
-        torch.from_numpy(taps * even[:, None]),
+        torch.from_numpy(taps * even[:, None]).float(),
         torch.from_numpy(back).float(),
     )
 
@@ -122,26 +122,23 @@ def correlate(
     return top
 
 
-def prepare(read: Callable[[int, int], Tensor], shape: Sequence[int], form: Form, exact: bool = True) -> list[Tensor]:
+def prepare(read: Callable[[int, int], Tensor], shape: Sequence[int], form: Form) -> list[Tensor]:
     """Kernels at the points, packed, some outputs at a time.
 
     Args:
         read: gives the kernels of the outputs from the first up to, and without, the last: O' x C x r x r.
         shape: O x C x r x r.
         form: of size r.
-        exact: whether to round once only, which takes longer.
     """
     total, channels = shape[:2]
-    step = _EXACT_OUTPUTS if exact else _OUTPUTS
     prepared = []
     for first in range(0, total, _OUTPUTS):
         last = min(total, first + _OUTPUTS)
         part = torch.empty((form.count, last - first, channels))
-        for at in range(first, last, step):
-            until = min(last, at + step)
-            kernels = read(at, until)
-            taps = kernels.to(torch.float64 if exact else torch.float32).permute(2, 3, 0, 1).contiguous()
-            taken = _on_both_axes(form.taps.to(taps.dtype), taps.view(1, form.kernel, form.kernel, -1))
+        for at in range(first, last, _PREPARED_OUTPUTS):
+            until = min(last, at + _PREPARED_OUTPUTS)
+            taps = read(at, until).permute(2, 3, 0, 1).contiguous()
+            taken = _on_both_axes(form.taps, taps.view(1, form.kernel, form.kernel, -1))
             part[:, at - first : until - first] = taken.view(form.count, until - at, channels)
         prepared.append(pack_many(part.view(-1, channels), form.count, 2 * _ROWS))
     return prepared
@@ -175,7 +172,7 @@ def kernel_gradient(x: Tensor, top_diff: Tensor, pad: Pair, form: Form = FOR_3) 
                 product = times_transpose(given.T, part.T)  # O x C
                 sums[k] = product if sums[k] is None else sums[k].add_(product)
     points = torch.stack(sums).view(1, form.side, form.side, -1)
-    taps = _on_both_axes(form.taps.T.float().contiguous(), points).view(-1, outputs, channels)
+    taps = _on_both_axes(form.taps.T.contiguous(), points).view(-1, outputs, channels)
     return taps.transpose(0, 1).reshape(outputs, form.kernel, form.kernel, channels).permute(0, 3, 1, 2)
 
 

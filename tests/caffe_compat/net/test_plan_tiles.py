@@ -14,8 +14,8 @@ def draw(*shape: int) -> torch.Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(len(shape)))
 
 
-def prepared(kernels: torch.Tensor, form: tiles.Form, exact: bool = True) -> list[torch.Tensor]:
-    return tiles.prepare(lambda first, last: kernels[first:last], kernels.shape, form, exact)
+def prepared(kernels: torch.Tensor, form: tiles.Form) -> list[torch.Tensor]:
+    return tiles.prepare(lambda first, last: kernels[first:last], kernels.shape, form)
 
 
 @FORMS
@@ -23,10 +23,10 @@ def test_the_matrices_are_exact(form):
     """Every value of the top of one axis is the sum that it should be, for unit kernels and unit tiles."""
     for tap in range(form.kernel):
         for place in range(form.side):
-            products = form.taps[:, tap] * form.seen[:, place].double()
+            products = form.taps[:, tap].double() * form.seen[:, place].double()
             found = form.back.double() @ products
             wanted = torch.tensor([float(place == at + tap) for at in range(form.tile)]).double()
-            torch.testing.assert_close(found, wanted, rtol=0, atol=1e-12)
+            torch.testing.assert_close(found, wanted, rtol=0, atol=1e-6)
 
 
 @FORMS
@@ -48,9 +48,9 @@ def test_correlate(monkeypatch, form, size, pad, group):
     assert ours.shape == plain.shape
     assert ours.is_contiguous(memory_format=torch.channels_last)
     assert float((ours - plain).abs().max() / plain.abs().max()) < 1e-5
-    without = tiles.correlate(x, prepared(kernels, form, exact=False), None, pad, relu=True, form=form)
+    without = tiles.correlate(x, prepared(kernels, form), None, pad, relu=True, form=form)
     plain = F.conv2d(x.double(), kernels.double(), padding=pad).relu()
-    assert float((without - plain).abs().max() / plain.abs().max()) < 2e-5
+    assert float((without - plain).abs().max() / plain.abs().max()) < 1e-5
     assert float(without.min()) >= 0
 
 
