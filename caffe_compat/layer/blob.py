@@ -179,6 +179,15 @@ class Blob:
         else:
             self._diff.clear()
 
+    def free_diff(self, why: str) -> None:
+        """Drop the gradients; reading them, before they are cleared or new ones come, raises NetError(why)."""
+        self._diff.drop(why)
+
+    @property
+    def diff_leased(self) -> bool:
+        """Whether a ``diff`` array handed out is still alive."""
+        return self._diff.leased
+
     @property
     def has_data(self) -> bool:
         """Whether values were ever written; without, they read as zeros."""
@@ -210,6 +219,10 @@ class Blob:
         """Use another blob's values from now on; counts must be equal, shapes need not."""
         self._check_same_count(other)
         self._data = other._data
+
+    def shares_data(self, other: "Blob") -> bool:
+        """Whether both have the same values in the same memory."""
+        return self._data is other._data
 
     def share_diff(self, other: "Blob") -> None:
         """Use another blob's gradients from now on: both add into one."""

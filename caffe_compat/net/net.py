@@ -28,6 +28,7 @@ from caffe_compat.net.build_log import log_build
 from caffe_compat.net.engine import Engine
 from caffe_compat.net.graph import build_graph
 from caffe_compat.net.insert_splits import insert_splits
+from caffe_compat.net.plan.learning import TakeRows
 from caffe_compat.net.state_filter import filter_net
 from caffe_compat.proto import caffe_pb2 as pb
 from caffe_compat.proto.text import read_net
@@ -111,6 +112,11 @@ class Net:
             self.copy_from(weights)
 
     # -- what it is made of --------------------------------------------------------------------------------------------
+
+    @property
+    def lean(self) -> bool:
+        """Whether it was built with ``keep=``."""
+        return self._engine.plan.enabled
 
     @property
     def inputs(self) -> list[str]:
@@ -293,6 +299,15 @@ class Net:
     def keep_also(self, names: Sequence[str]) -> None:
         """In a lean net, keep these blobs too from the next forward on; without ``keep=`` all are kept anyway."""
         self._engine.keep_also([self._blob(name) for name in names])
+
+    def give_gradients(self, takers: Mapping[Blob, TakeRows]) -> None:
+        """Let a lean training net give the gradients of very large weights away as they come, instead of storing them.
+
+        Args:
+            takers: by parameter blob, a function of the first row and of some rows of the gradient. From the next
+                forward on; an empty mapping ends it. Weights that are not computed row by row have diffs as ever.
+        """
+        self._engine.plan.takers = dict(takers)
 
     def reshape(self) -> None:
         """Give every blob the shape that follows from the inputs' present shapes."""

@@ -5,7 +5,7 @@ Source: BVLC/caffe src/caffe/solver.cpp, src/caffe/solvers/sgd_solver.cpp; pytho
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 import numpy as np
@@ -14,10 +14,12 @@ from google.protobuf import text_format
 
 from caffe_compat import glog
 from caffe_compat.device import set_random_seed
+from caffe_compat.layer.blob import Blob
 from caffe_compat.net.net import Net
 from caffe_compat.parallel import solver_rank
 from caffe_compat.proto.caffe_pb2 import NetParameter, SolverParameter
 from caffe_compat.solver.debug_info import DebugInfo
+from caffe_compat.solver.early_update import EarlyUpdate
 from caffe_compat.solver.evaluation import Output, display, run_test
 from caffe_compat.solver.lr import learning_rate
 from caffe_compat.solver.params import check_prefix, check_settings, net_to_train, nets_to_test, read_settings
@@ -186,10 +188,16 @@ class Solver:
         Raises:
             SolverError: lr_policy is not set.
         """
+        self._apply_update(())
+
+    def _apply_update(self, done: Collection[Blob]) -> None:
         rate, self.current_step = learning_rate(self.param, self.iter, self.current_step)
         if self._display_is_due():
             glog.info("sgd_solver.cpp:112", f"Iteration {self.iter}, lr = {glog.number(rate)}")
-        ParameterUpdate(
+        self._parameter_update().apply(rate, done)
+
+    def _parameter_update(self) -> ParameterUpdate:
+        return ParameterUpdate(
             rule=self,
             params=self.net.learnable_params,
             lr_mults=self.net.params_lr,
@@ -199,7 +207,17 @@ class Solver:
             clip=self.param.clip_gradients,
             iter_size=self.param.iter_size,
             history=self.history,
-        ).apply(rate)
+        )
+
+    def _early_update(self) -> EarlyUpdate | None:
+        """What updates very large weights in the backward; None where their gradients must be there afterwards."""
+        p = self.param
+        own = type(self).apply_update is Solver.apply_update
+        alone = own and p.iter_size == 1 and p.clip_gradients < 0 and not p.snapshot_diff and p.HasField("lr_policy")
+        if not self.net.lean or not alone or self._callbacks or self._debug is not None:
+            return None
+        rate, _ = learning_rate(p, self.iter, self.current_step)
+        return EarlyUpdate(self.net, self._parameter_update(), rate)
 
     def snapshot(self) -> tuple[str, str]:
         """Write ``{prefix}_iter_{iter}.caffemodel`` and ``.solverstate`` (``.h5`` by snapshot_format).
@@ -279,13 +297,18 @@ class Solver:
                         break
                 for on_start, _ in self._callbacks:
                     on_start()
-                self._forward_backward()
+                early = self._early_update()
+                with early or nullcontext():
+                    self._forward_backward()
                 if self._display_is_due():
                     display(self, time.perf_counter() - since, self.iter - shown)
                     since, shown = time.perf_counter(), self.iter
                 for _, on_gradients_ready in self._callbacks:
                     on_gradients_ready()
-                self.apply_update()
+                if early is None:
+                    self.apply_update()
+                else:
+                    self._apply_update(early.done)
                 self.iter += 1
                 request = self._signals.take() if self._signals else "none"
                 if (self.param.snapshot and self.iter % self.param.snapshot == 0) or request == "snapshot":

@@ -9,7 +9,7 @@ and net.cpp (Update).
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -71,23 +71,52 @@ class ParameterUpdate:
     history: History
 
     @torch.no_grad()
-    def apply(self, rate: float) -> None:
-        """Update every parameter by its gradients at this learning rate."""
+    def apply(self, rate: float, done: Collection[Blob] = ()) -> None:
+        """Update every parameter by its gradients at this learning rate, but for those that are done."""
         self._own_gradients()
         scale = self._clip_scale() / self.iter_size
         for i, blob in enumerate(self.params):
-            local_rate = float(np.float32(rate) * np.float32(self.lr_mults[i]))
-            decay = float(np.float32(self.weight_decay) * np.float32(self.decay_mults[i]))
-            slots = [i + k * len(self.params) for k in range(self.rule.history_per_param)]
-            if not blob.has_diff and all(self.history[slot] is None for slot in slots):
-                if decay == 0 or (local_rate == 0 and self.rule.rests_at_zero_rate):
-                    continue  # the gradient is zero, and so would be the update and the history
-            self._update_one(blob, slots, local_rate, decay, scale)
+            if blob in done or (not blob.has_diff and self._rests(i, rate)):
+                continue
+            self._update(blob.tensor().data, blob.diff_tensor(), self._history_of(i), self._rates(i, rate), scale)
+            blob.mark_changed()
 
-    def _update_one(self, blob: Blob, slots: list[int], rate: float, decay: float, scale: float) -> None:
-        value, grad = blob.tensor().data, blob.diff_tensor()
+    @torch.no_grad()
+    def apply_rows(self, index: int, rate: float, first: int, grad: torch.Tensor) -> None:
+        """Update some rows of one parameter by their gradients, which become the update; no clipping, iter_size 1.
+
+        Args:
+            index: of the parameter.
+            rate: the learning rate.
+            first: row.
+            grad: from that row on; in the parameter's memory layout.
+        """
+        rows = slice(first, first + len(grad))
+        history = [held[rows] for held in self._history_of(index)]
+        self._update(self.params[index].tensor().data[rows], grad, history, self._rates(index, rate), 1.0)
+        self.params[index].mark_changed()
+
+    def _rates(self, index: int, rate: float) -> tuple[float, float]:
+        """Learning rate and weight decay of a parameter."""
+        local_rate = float(np.float32(rate) * np.float32(self.lr_mults[index]))
+        return local_rate, float(np.float32(self.weight_decay) * np.float32(self.decay_mults[index]))
+
+    def _slots(self, index: int) -> list[int]:
+        """Where a parameter's history is."""
+        return [index + k * len(self.params) for k in range(self.rule.history_per_param)]
+
+    def _rests(self, index: int, rate: float) -> bool:
+        """Whether a gradient of zero leaves a parameter and its history as they are."""
+        local_rate, decay = self._rates(index, rate)
+        if any(self.history[slot] is not None for slot in self._slots(index)):
+            return False
+        return decay == 0 or (local_rate == 0 and self.rule.rests_at_zero_rate)
+
+    def _history_of(self, index: int) -> list[torch.Tensor]:
+        """A parameter's history arrays, laid out as it is."""
+        value = self.params[index].tensor().data
         history = []
-        for slot in slots:
+        for slot in self._slots(index):
             held = self.history[slot]
             if held is None or held.device != value.device:
                 held = torch.zeros_like(value) if held is None else held.to(value.device)
@@ -95,6 +124,18 @@ class ParameterUpdate:
             if held.stride() != value.stride():  # restored from a file, or the parameter was laid out anew
                 held = self.history[slot] = torch.empty_like(value).copy_(held)
             history.append(held)
+        return history
+
+    def _update(
+        self,
+        value: torch.Tensor,
+        grad: torch.Tensor,
+        history: list[torch.Tensor],
+        rates: tuple[float, float],
+        scale: float,
+    ) -> None:
+        """Update values and history in place; the gradient becomes what was subtracted."""
+        rate, decay = rates
         for w, g, *h in _pieces([value, grad, *history], _PIECE.get(value.device.type, _PIECE_ELSEWHERE)):
             work = g if g.is_contiguous() else torch.empty_like(g, memory_format=torch.contiguous_format).copy_(g)
             if scale != 1:
@@ -105,7 +146,6 @@ class ParameterUpdate:
             w.sub_(work)
             if work is not g:
                 g.copy_(work)
-        blob.mark_changed()
 
     def _own_gradients(self) -> None:
         """Let no two parameters' gradients lie in one memory, nor one element stand for several: they get written."""

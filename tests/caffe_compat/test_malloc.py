@@ -47,10 +47,31 @@ def test_a_lean_net_uses_its_memory_again():
 
 
 @pytest.fixture
-def first_call():
-    malloc.keep_freed_memory.cache_clear()
-    yield malloc.keep_freed_memory
-    malloc.keep_freed_memory.cache_clear()
+def first_call(monkeypatch):
+    monkeypatch.setattr(malloc, "_asked", [])
+    return malloc.keep_freed_memory
+
+
+@pytest.fixture
+def told(monkeypatch) -> list[tuple[int, int]]:
+    """What the C library is told."""
+
+    class Library:
+        def __init__(self, name: None) -> None:
+            self.mallopt = lambda option, value: not calls.append((option, value))
+
+    calls: list[tuple[int, int]] = []
+    monkeypatch.setattr(malloc.ctypes, "CDLL", Library)
+    for name in ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "MALLOC_TOP_PAD_", "GLIBC_TUNABLES"):
+        monkeypatch.delenv(name, raising=False)
+    return calls
+
+
+def test_a_net_that_learns_has_more_kept_and_nobody_takes_it_back(first_call, told):
+    assert [first_call(learning) for learning in (False, False, True, False, True)] == [True, False, True, False, False]
+    (_, large), (_, kept), (_, larger), (_, more) = told
+    assert larger > large
+    assert more > kept
 
 
 def test_another_c_library_is_left_as_it_is(first_call, monkeypatch):

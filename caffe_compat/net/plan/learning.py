@@ -6,7 +6,7 @@ gradient of a ReLU takes the place of its top's, which a lean net drops anyway, 
 more in the backward instead of remembering in 8 bytes each where they were.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
 import torch
@@ -22,10 +22,11 @@ from caffe_compat.net.graph import Node
 from caffe_compat.net.plan import products, tiles, winograd
 from caffe_compat.net.plan.precision import lowered
 
-__all__ = ["learn"]
+__all__ = ["TakeRows", "learn"]
 
 Tensor = torch.Tensor
-Gradients = tuple[Tensor | None, Tensor | None, Tensor | None, None]
+Gradients = tuple[Tensor | None, ...]
+TakeRows = Callable[[int, Tensor], object]
 
 
 def learn(
@@ -36,6 +37,7 @@ def learn(
     spend: bool,
     on: Collection[str],
     low: bool = False,
+    take: TakeRows | None = None,
 ) -> list[Tensor] | None:
     """The tops of a node, ready for autograd; None: the layer has to make them.
 
@@ -47,6 +49,8 @@ def learn(
         spend: whether the top's gradient may be overwritten in the backward, since nobody reads it afterwards.
         on: names of the rewrites that are on.
         low: whether to compute in bfloat16 where precision.py says so.
+        take: is given the gradient of a very large weight, the first output and some rows at a time, once the weight
+            is not needed any more; its diff then gets none.
     """
     layer = node.layer
     if isinstance(layer, ReLU):
@@ -61,7 +65,7 @@ def learn(
     if low:
         (x,), _ = lowered(layer, [x], [])
     if "products" in on and products.pays(layer, x):
-        return [_Products.apply(fast_layout(x), weight, bias, layer.blobs[0])]
+        return [_Products.apply(fast_layout(x), weight, bias, layer.blobs[0], take)]
     if "winograd" in on and winograd.learns(layer, x):
         return [_Winograd.apply(fast_layout(x), weight, bias, layer.window.pad)]
     return None
@@ -114,17 +118,17 @@ class _SpendingReLU(torch.autograd.Function):
 
 
 class _Products(torch.autograd.Function):
-    """A convolution as a matrix product; its weight's gradient comes in the memory of the one before.
+    """A convolution as a matrix product; its weight's gradient is taken as it comes, or is in the memory of the last.
 
     A weight in float32 may meet a bottom in bfloat16: it is rounded, and its gradient comes in float32.
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, blob: Blob) -> Tensor:
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, blob: Blob, take: TakeRows | None) -> Tensor:
         weight = weight.to(x.dtype, memory_format=torch.channels_last)
         bias = None if bias is None else bias.to(x.dtype)
         ctx.save_for_backward(x, weight)
-        ctx.blob = blob
+        ctx.blob, ctx.take = blob, take
         return products.convolve(x, weight, bias)
 
     @staticmethod
@@ -135,9 +139,19 @@ class _Products(torch.autograd.Function):
         bottom = products.bottom_gradient(diff, weight) if ctx.needs_input_grad[0] else None
         gradient = None
         if ctx.needs_input_grad[1]:
-            gradient = ctx.blob.diff_room(torch.channels_last)
-            products.weight_gradient(x, diff, gradient)
-        return bottom, gradient, _bias_gradient(diff) if ctx.needs_input_grad[2] else None, None
+            rows = products.weight_gradient(x, diff, weight.shape[2:])
+            gradient = _gathered(rows, ctx.blob) if ctx.take is None else None
+            for first, some in rows if ctx.take else ():
+                ctx.take(first, some)
+        return bottom, gradient, _bias_gradient(diff) if ctx.needs_input_grad[2] else None, None, None
+
+
+def _gathered(rows: Iterable[tuple[int, Tensor]], blob: Blob) -> Tensor:
+    """A blob's whole gradient, in the memory of the one before."""
+    gradient = blob.diff_room(torch.channels_last)
+    for first, some in rows:
+        gradient[first : first + len(some)] = some
+    return gradient
 
 
 def _bias_gradient(diff: Tensor) -> Tensor:

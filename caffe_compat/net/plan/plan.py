@@ -9,6 +9,7 @@
     products  in training, convolutions with very large weights as matrix products (products.py)
     spend     in training, a ReLU's gradient in place of its top's (learning.py)
     repool    in training, maxima found again in place of remembered indices (learning.py)
+    update    in training by a solver, very large weights updated while their gradient comes (solver/early_update.py)
 
 In training, winograd also computes gradients, and the others rest but for diagonal.
 
@@ -35,16 +36,17 @@ from caffe_compat.net.plan import packed, winograd
 from caffe_compat.net.plan.background import Backgrounds, run_whole
 from caffe_compat.net.plan.bound import Bounds
 from caffe_compat.net.plan.interpolation import Interpolations
-from caffe_compat.net.plan.learning import learn
+from caffe_compat.net.plan.learning import TakeRows, learn
 from caffe_compat.net.plan.precision import lowered, rounds
 from caffe_compat.net.plan.stage import Chain, find_chain, is_convolution
 from caffe_compat.net.plan.windows import Note, find_window, run_window
+from caffe_compat.proto import caffe_pb2 as pb
 
 __all__ = ["REWRITES", "Plan"]
 
 Tensor = torch.Tensor
 _LARGE = 8_000_000  # elements
-REWRITES = ("fuse", "winograd", "windows", "strips", "diagonal", "crop", "products", "spend", "repool")
+REWRITES = ("fuse", "winograd", "windows", "strips", "diagonal", "crop", "products", "spend", "repool", "update")
 
 
 class Plan:
@@ -57,6 +59,7 @@ class Plan:
 
     Attributes:
         on: names of the rewrites that are used, of ``REWRITES``.
+        takers: who is given the gradient of a very large weight row by row, in place of its diff.
     """
 
     def __init__(self, nodes: Sequence[Node], enabled: bool, low: bool = False) -> None:
@@ -64,7 +67,8 @@ class Plan:
         self.low = low
         self.on = set(REWRITES) if enabled else set()
         if enabled:
-            keep_freed_memory()
+            keep_freed_memory(learning=any(node.layer.phase == pb.TRAIN for node in nodes))
+        self.takers: dict[Blob, TakeRows] = {}
         self._nodes = nodes
         # packing takes a weight's memory once more: the large ones go first, before other things are prepared
         self._large = [node for node in nodes if is_convolution(node) and node.layer.blobs[0].count > _LARGE]
@@ -102,7 +106,10 @@ class Plan:
             context: of this forward.
             spend: whether the top's gradient may be overwritten in the backward.
         """
-        tops = learn(node, bottoms, params, context, spend, self.on, self.low) if self.enabled else None
+        tops = None
+        if self.enabled:
+            take = self.takers.get(node.layer.blobs[0]) if node.layer.blobs and "update" in self.on else None
+            tops = learn(node, bottoms, params, context, spend, self.on, self.low, take)
         if tops is None and self.low:
             bottoms, params = lowered(node.layer, bottoms, params)
         return node.layer.forward(bottoms, params, context) if tops is None else tops

@@ -7,6 +7,7 @@ the end of a net) weight and gradient are used in place.
 """
 
 import math
+from collections.abc import Iterator, Sequence
 
 import torch
 
@@ -73,21 +74,23 @@ def bottom_gradient(top_diff: Tensor, weight: Tensor) -> Tensor:
     return gradient.permute(0, 3, 1, 2).to(top_diff.dtype)
 
 
-def weight_gradient(x: Tensor, top_diff: Tensor, into: Tensor) -> None:
-    """Write the gradient of the weight, a few rows at a time.
+def weight_gradient(x: Tensor, top_diff: Tensor, kernel: Sequence[int]) -> Iterator[tuple[int, Tensor]]:
+    """The gradient of the weight, a few outputs at a time.
 
     Args:
         x: the bottom, N x C x H x W, channels last.
         top_diff: N x O x H' x W'.
-        into: O x C x kh x kw, float32, channels last.
+        kernel: kh and kw.
+
+    Yields:
+        The first output, and from it on O' x C x kh x kw, float32, channels last.
     """
     outputs = top_diff.shape[1]
     diffs = top_diff.permute(1, 0, 2, 3).reshape(outputs, -1)
-    seen = _columns(x, into.shape[2:]).T.contiguous()
-    factor = pack(seen, min(_ROWS, outputs))
-    rows = _matrix(into)
+    factor = pack(_columns(x, kernel).T.contiguous(), min(_ROWS, outputs))
     for first in range(0, outputs, _ROWS):
-        rows[first : first + _ROWS] = times_transpose(diffs[first : first + _ROWS], factor)
+        rows = times_transpose(diffs[first : first + _ROWS], factor).float()
+        yield first, rows.view(len(rows), *kernel, x.shape[1]).permute(0, 3, 1, 2)
 
 
 def _matrix(weight: Tensor) -> Tensor:
@@ -95,7 +98,7 @@ def _matrix(weight: Tensor) -> Tensor:
     return weight.permute(0, 2, 3, 1).flatten(1)
 
 
-def _columns(x: Tensor, kernel: torch.Size) -> Tensor:
+def _columns(x: Tensor, kernel: Sequence[int]) -> Tensor:
     """(N H' W') x (kh kw C): what each window sees."""
     number, channels, height, width = x.shape
     lines = x.permute(0, 2, 3, 1).contiguous()  # N x H x W x C
