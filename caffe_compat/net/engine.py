@@ -52,7 +52,7 @@ class Engine:
                 raise NetError(f"keep names no blob of the net: {', '.join(unknown)}; blobs: {', '.join(graph.blobs)}")
             self._kept = {graph.blobs[name] for name in [*keep, *graph.inputs]}
         else:
-            self._share_split_memory()
+            self._share_memory()
         self._records: dict[int, Record] = {}
         self._overwritten: dict[int, Tensor] = {}  # bottom 0 of an in-place layer that begins a segment
         self._seeded: dict[Blob, Shape] = {}
@@ -61,10 +61,11 @@ class Engine:
         for node in self.nodes:
             self._seed_losses(node)
 
-    def _share_split_memory(self) -> None:
-        """Make a Split's tops one memory with its bottom, as Caffe's are: writes to the bottom reach the consumers."""
+    def _share_memory(self) -> None:
+        """Make tops one memory with the bottom where Caffe's are: what is written to one, in place too, the other shows."""
         for node in self.nodes:
-            if node.layer.type == "Split":
+            kind, alone = node.layer.type, len(node.bottom) == len(node.top) == 1
+            if kind == "Split" or (alone and kind in ("Concat", "Flatten", "Reshape", "Slice") and not node.in_place):
                 for top in node.top:
                     top.share_data(node.bottom[0])
 

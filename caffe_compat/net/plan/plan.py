@@ -158,6 +158,8 @@ class Plan:
             return None
         if not chain.stages:
             return self._cropped(chain, bottom)
+        if any(stage.lacks for stage in chain.stages):
+            return None
         if "fuse" in self.on and not self.low:
             for node in self._large:
                 self._bounds.norm(node)  # while the plain values are there

@@ -42,6 +42,12 @@ class Stage:
         return isinstance(self.node.layer, Pooling)
 
     @property
+    def lacks(self) -> bool:
+        """Whether it is a Convolution with a kernel larger than the padded bottom, which Caffe allows in part."""
+        layer = self.node.layer
+        return isinstance(layer, Convolution) and any(layer.window.lacking(self.node.bottom[0].shape[2:]))
+
+    @property
     def extent(self) -> Pair:
         """Rows and columns from the first to the last that one value of the top sees, both included."""
         layer = self.node.layer

@@ -163,3 +163,30 @@ def test_a_top_that_an_earlier_layer_makes_is_refused(make_net):
         LayerError, match=r"layer 'again' \(Power\): top 0 'data' is made by an earlier layer too; rena"
     ):
         make_net(DATA + CONV + twice)
+
+
+SHARING = {
+    "Flatten": "",
+    "Reshape": "reshape_param { shape { dim: 0 dim: -1 } }",
+    "Concat": "",
+    "Slice": "",
+}
+
+
+@pytest.mark.parametrize("kind", SHARING)
+def test_what_follows_in_place_shows_in_the_bottom_that_shares_its_memory(make_net, fill_net, kind):
+    """Caffe's layers that only rename their bottom share its memory."""
+    relu = 'layer { name: "relu" type: "ReLU" bottom: "s" top: "%s" }'
+    square = 'layer { name: "y" type: "Power" bottom: "%s" top: "y" power_param { power: 2 } }'
+    rename = f'layer {{ name: "same" type: "{kind}" bottom: "c" top: "s" {SHARING[kind]} }}'
+    inside = train(make_net, fill_net, DATA + CONV + rename + relu % "s" + square % "s")
+    apart = train(make_net, fill_net, DATA + CONV + rename + relu % "r" + square % "r")
+    assert apart.blobs["c"].data.min() < 0
+    np.testing.assert_array_equal(inside.blobs["c"].data, np.maximum(apart.blobs["c"].data, 0))
+    np.testing.assert_array_equal(inside.blobs["y"].data, apart.blobs["y"].data)
+    for net in (inside, apart):
+        net.backward()
+    for key, values in diffs(apart).items():
+        np.testing.assert_allclose(diffs(inside)[key], values, rtol=1e-5, atol=1e-6, err_msg=key)
+    inside.blobs["c"].data[...] = 7
+    assert (inside.blobs["s"].data == 7).all()

@@ -127,3 +127,10 @@ def test_host_and_device_copies_apart_are_not_packed():
     blob = Blob((2, 3), mirrored=True)
     blob.write(np.ones(6, np.float32))
     assert blob.packed("a", pack) is None
+
+
+def test_a_kernel_larger_than_its_map_by_less_than_its_stride(nets):
+    """Caffe's division rounds towards zero: one position, which looks beyond the map."""
+    pair = nets("num_output: 6 kernel_size: 10 stride: 4")
+    assert_same(pair)
+    assert pair[0].blobs["c"].shape == (2, 6, 1, 1)
