@@ -62,7 +62,7 @@ class Engine:
             self._seed_losses(node)
 
     def _share_memory(self) -> None:
-        """Make tops one memory with the bottom where Caffe's are: what is written to one, in place too, the other shows."""
+        """Make tops one memory with the bottom where Caffe's are: what is written to one, the other shows."""
         for node in self.nodes:
             kind, alone = node.layer.type, len(node.bottom) == len(node.top) == 1
             if kind == "Split" or (alone and kind in ("Concat", "Flatten", "Reshape", "Slice") and not node.in_place):
