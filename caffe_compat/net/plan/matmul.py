@@ -5,10 +5,11 @@ they are missing or compute something else, ``usable`` is False and callers leav
 """
 
 import functools
+from collections.abc import Sequence
 
 import torch
 
-__all__ = ["pack", "pack_many", "times_many", "times_transpose", "usable"]
+__all__ = ["have_one_order", "pack", "pack_many", "times_many", "times_transpose", "usable"]
 
 Tensor = torch.Tensor
 
@@ -46,11 +47,27 @@ def pack_many(y: Tensor, count: int, rows: int) -> Tensor:
     Args:
         y: the factors, one below the other.
         count: how many.
-        rows: of the first factors. The order depends on it: with another number of rows ``times_many`` may have to put
-            them in order again, and take much longer.
+        rows: of the first factors. The order may depend on it: with another number of rows ``times_many`` then has to
+            put them in order again, and takes many times longer (see ``have_one_order``).
     """
     size = (1, count * y.shape[1], rows, 1)
     return torch.ops.mkldnn._reorder_convolution_weight(y[:, :, None, None], [0, 0], [1, 1], [1, 1], count, size)
+
+
+def have_one_order(shape: tuple[int, int], count: int, rows: Sequence[int]) -> bool:
+    """Whether ``pack_many`` gives second factors of this shape the same order for each of these numbers of rows."""
+    return _have_one_order(shape, count, tuple(rows), torch.get_num_threads())
+
+
+@functools.cache
+def _have_one_order(shape: tuple[int, int], count: int, rows: tuple[int, ...], threads: int) -> bool:
+    try:
+        describe = torch.ops.mkldnn._get_mkldnn_serialized_md
+    except AttributeError:
+        return False
+    factors = torch.zeros(shape)
+    first, *others = [describe(pack_many(factors, count, number)) for number in rows]
+    return all(torch.equal(first, other) for other in others)
 
 
 @functools.cache

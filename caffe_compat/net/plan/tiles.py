@@ -20,9 +20,9 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from caffe_compat.net.plan.matmul import pack_many, times_many, times_transpose
+from caffe_compat.net.plan.matmul import have_one_order, pack_many, times_many, times_transpose
 
-__all__ = ["FOR_3", "FOR_7", "Form", "correlate", "kernel_gradient", "prepare"]
+__all__ = ["FOR_3", "FOR_7", "Form", "correlate", "is_fast", "kernel_gradient", "prepare"]
 
 Tensor = torch.Tensor
 Pair = tuple[int, int]
@@ -30,7 +30,8 @@ Pair = tuple[int, int]
 _GROUP_BYTES = 8 << 20  # of tiles that are computed at a time: they stay in the processor's cache
 _GRADIENT_BYTES = 24 << 20  # larger: each group adds to sums as large as the kernels
 _OUTPUTS = 512  # at a time, for the same reason
-_ROWS = 64  # products have a multiple of half of it, and so many at least: oneDNN orders factors by the number
+_ROWS = 64  # products have a multiple of half of it, and so many at least: fewer have another order (see is_fast)
+_SEEN_ROWS = (64, 160, 512)
 _PREPARED_OUTPUTS = 32  # at a time: little memory
 
 
@@ -88,6 +89,12 @@ FOR_3 = _form(4, 3, (0, 1, -1, 2, -2))
 """3 x 3 kernels: 36 products in place of 144."""
 FOR_7 = _form(2, 7, (0, 1, -1, 2, -2, 0.5, -0.5))
 """7 x 7 kernels: 64 products in place of 196."""
+
+
+def is_fast(outputs: int, channels: int, form: Form) -> bool:
+    """Whether prepared kernels fit products of any number of tiles; where not, oneDNN would turn them in every call."""
+    sizes = {min(outputs, _OUTPUTS), outputs % _OUTPUTS or min(outputs, _OUTPUTS)}
+    return all(have_one_order((form.count * size, channels), form.count, _SEEN_ROWS) for size in sizes)
 
 
 def correlate(

@@ -13,7 +13,7 @@ from caffe_compat.device import device
 from caffe_compat.layer.blob import Blob, Shape
 from caffe_compat.layer.vision.convolution import BaseConvolution
 from caffe_compat.net.plan.matmul import usable
-from caffe_compat.net.plan.tiles import FOR_3, FOR_7, Form, correlate, prepare
+from caffe_compat.net.plan.tiles import FOR_3, FOR_7, Form, correlate, is_fast, prepare
 
 __all__ = ["convolve", "learns", "pays", "prepare_kernels"]
 
@@ -45,12 +45,13 @@ def learns(layer: BaseConvolution, x: Tensor) -> bool:
 
 
 def _form_of(layer: BaseConvolution) -> Form | None:
-    """How to take the layer's tiles; None: it cannot be computed so, or is too small for it."""
+    """How to take the layer's tiles; None: it cannot be computed so, or is too small or too slow for it."""
     window, weight = layer.window, layer.blobs[0]
     plain = window.stride == window.dilation == (1, 1) and layer.group == 1
     if not plain or min(weight.shape[:2]) < _CHANNELS or device().type != "cpu" or not usable():
         return None
-    return _FORMS.get(window.kernel)
+    form = _FORMS.get(window.kernel)
+    return form if form is not None and is_fast(*weight.shape[:2], form) else None
 
 
 def _tiles(layer: BaseConvolution, bottom: Shape, pad: Pair) -> int:

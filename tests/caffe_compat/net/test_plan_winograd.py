@@ -75,6 +75,12 @@ def test_what_it_cannot_compute_runs_otherwise(pair, ran, more):
     assert ran == []
 
 
+def test_kernels_that_would_be_turned_in_every_call_are_left_to_the_layers(pair, ran, monkeypatch):
+    monkeypatch.setattr(winograd, "is_fast", lambda *given: False)
+    assert_same(pair())
+    assert ran == []
+
+
 def test_weights_are_followed(pair, ran):
     nets = pair()
     for _ in range(3):
