@@ -51,7 +51,7 @@ def _form_of(layer: BaseConvolution) -> Form | None:
     if not plain or min(weight.shape[:2]) < _CHANNELS or device().type != "cpu" or not usable():
         return None
     form = _FORMS.get(window.kernel)
-    return form if form is not None and is_fast(*weight.shape[:2], form) else None
+    return form if form is not None and is_fast(weight.shape[0], weight.shape[1], form) else None
 
 
 def _tiles(layer: BaseConvolution, bottom: Shape, pad: Pair) -> int:
