@@ -6,6 +6,9 @@ the flat array that every handed-out view is based on. While the lease lives, ne
 memory instead of replacing it, and ``stamp`` never repeats itself, so nothing derived from the values can be reused by
 mistake.
 
+The values may be held in another form alone, such as oneDNN's order of weights (``packed``), or as something that was
+derived from them (``replaced``), if they can be read again where they came from; reading them brings them back.
+
 On the CPU the handed-out array and the tensor are the same memory. On another device (or with ``mirrored``) there are
 two, kept equal by Caffe's head state: handing out an array copies device to host and moves the head to the host; the
 layer's next read copies host to device.
