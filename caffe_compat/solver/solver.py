@@ -39,7 +39,9 @@ class Solver:
 
     Args:
         source: a solver prototxt, or the message. Net paths in it are relative to the current folder.
-        keep: build the train net lean: of its activations only these blobs (and the outputs) survive a forward.
+        keep: build the train net lean: of its activations only these blobs (and the outputs) survive a forward. Very
+            large weights, such as fc6's, are then updated during the backward where nobody asks for their gradient (by
+            a callback, clipping, iter_size, debug_info or snapshot_diff), and have no diff after a ``step``.
         precision: of a lean train net, "fp32" or "bf16"; see ``Net``. Parameters and updates are float32 either way.
 
     Attributes:
