@@ -14,6 +14,7 @@ import numpy as np
 from caffe_compat.errors import WeightsError
 from caffe_compat.layer.blob import Blob, Shape
 from caffe_compat.net.graph import Graph
+from caffe_compat.proto.blobs import release
 from caffe_compat.proto.kept_file import ValuesInFile
 from caffe_compat.proto.weights import LayerWeights, read_caffemodel, write_caffemodel, write_caffemodel_h5
 
@@ -65,6 +66,7 @@ def copy_from(graph: Graph, layers: Iterable[LayerWeights], source: str) -> None
             writes.append((blob, array, origin))
     for blob, array, origin in writes:
         blob.write(array, origin)
+        release(array)
 
 
 def _check_left_out(graph: Graph, layer: str, index: int, source: str) -> None:

@@ -33,6 +33,7 @@ __all__ = [
     "map_file",
     "read_blob",
     "read_blobproto",
+    "release",
     "write_blobproto",
 ]
 
@@ -92,6 +93,20 @@ def map_and_keep(path: str | os.PathLike[str], wanted: str) -> tuple[np.ndarray,
     if _TEXT_FIELD.match(head) and not _CONTROL.search(head):
         raise WeightsError(f"{source}: is prototxt text; {wanted} in binary or HDF5 form was expected")
     return buffer, kept
+
+
+def release(array: np.ndarray) -> None:
+    """Let the memory go that holds what was read of a mapped file; the array stays as it is, and can be read again."""
+    owner: object = array
+    while isinstance(owner, np.ndarray):
+        owner = owner.base
+    owner = owner.obj if isinstance(owner, memoryview) else owner
+    if not isinstance(owner, mmap.mmap) or not hasattr(mmap, "MADV_DONTNEED") or not array.flags.c_contiguous:
+        return
+    start = array.ctypes.data - np.frombuffer(owner, np.uint8).ctypes.data
+    first, last = -(-start // mmap.PAGESIZE), (start + array.nbytes) // mmap.PAGESIZE  # whole pages
+    if first < last:
+        owner.madvise(mmap.MADV_DONTNEED, first * mmap.PAGESIZE, (last - first) * mmap.PAGESIZE)
 
 
 def check_shape(shape: Sequence[int], where: str) -> int:
