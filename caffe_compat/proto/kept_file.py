@@ -34,7 +34,7 @@ class KeptFile:
             array: perhaps a view of ``mapped``.
             mapped: the whole file's bytes, uint8.
         """
-        offset = _address(array) - _address(mapped)
+        offset = array.ctypes.data - mapped.ctypes.data
         inside = 0 <= offset and offset + array.nbytes <= mapped.nbytes
         if not inside or array.dtype != "<f4" or not array.flags.c_contiguous or not hasattr(os, "pread"):
             return None
@@ -69,10 +69,6 @@ class KeptFile:
                 raise WeightsError(f"{self.path}: ends at byte {offset + done}, {len(into) - done} are missing")
             into[done : done + len(part)] = part
             done += len(part)
-
-
-def _address(array: np.ndarray) -> int:
-    return int(array.__array_interface__["data"][0])
 
 
 class ValuesInFile:

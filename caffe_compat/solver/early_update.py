@@ -13,11 +13,11 @@ import torch
 from caffe_compat.layer.blob import Blob
 from caffe_compat.layer.contract import Layer
 from caffe_compat.net.net import Net
+from caffe_compat.net.plan.products import LARGE
 from caffe_compat.solver.update import ParameterUpdate
 
 __all__ = ["EarlyUpdate"]
 
-_LARGE = 8_000_000  # values
 _WHY = (
     "layer '{}': the diff of blob {} was used up while it came: a lean solver updates very large weights in the "
     "backward; build the solver without keep=, or give it a callback by add_callback, to read it"
@@ -45,8 +45,8 @@ class EarlyUpdate:
     def __enter__(self) -> "EarlyUpdate":
         numbers = {blob: i for i, blob in enumerate(self._update.params)}
         takers: dict[Blob, Callable[[int, torch.Tensor], None]] = {}
-        for layer, index, blob in _used_once(self._net.layers):
-            if blob.count >= _LARGE and blob in numbers and not blob.diff_leased:
+        for layer, index, blob in _large_and_used_once(self._net.layers):
+            if blob in numbers and not blob.diff_leased:
                 takers[blob] = partial(self._take, blob, numbers[blob], _WHY.format(layer, index))
         self._net.give_gradients(takers)
         return self
@@ -60,12 +60,13 @@ class EarlyUpdate:
         blob.free_diff(why)
 
 
-def _used_once(layers: Sequence[object]) -> list[tuple[str, int, Blob]]:
-    """Layer, number and blob of the parameters that no other layer shares."""
+def _large_and_used_once(layers: Sequence[object]) -> list[tuple[str, int, Blob]]:
+    """Layer, number and blob of the very large parameters that no other layer shares."""
     found = [
         (layer.name, index, blob)
         for layer in layers
         if isinstance(layer, Layer)
         for index, blob in enumerate(layer.blobs)
     ]
-    return [one for one in found if sum(one[2].shares_data(other) for _, _, other in found) == 1]
+    large = [one for one in found if one[2].count >= LARGE]
+    return [one for one in large if sum(one[2].shares_data(other) for _, _, other in found) == 1]

@@ -140,9 +140,11 @@ class _Products(torch.autograd.Function):
         gradient = None
         if ctx.needs_input_grad[1]:
             rows = products.weight_gradient(x, diff, weight.shape[2:])
-            gradient = _gathered(rows, ctx.blob) if ctx.take is None else None
-            for first, some in rows if ctx.take else ():
-                ctx.take(first, some)
+            if ctx.take is None:
+                gradient = _gathered(rows, ctx.blob)
+            else:
+                for first, some in rows:
+                    ctx.take(first, some)
         return bottom, gradient, _bias_gradient(diff) if ctx.needs_input_grad[2] else None, None, None
 
 

@@ -38,6 +38,7 @@ from caffe_compat.net.plan.bound import Bounds
 from caffe_compat.net.plan.interpolation import Interpolations
 from caffe_compat.net.plan.learning import TakeRows, learn
 from caffe_compat.net.plan.precision import lowered, rounds
+from caffe_compat.net.plan.products import LARGE
 from caffe_compat.net.plan.stage import Chain, find_chain, is_convolution
 from caffe_compat.net.plan.windows import Note, find_window, run_window
 from caffe_compat.proto import caffe_pb2 as pb
@@ -45,7 +46,6 @@ from caffe_compat.proto import caffe_pb2 as pb
 __all__ = ["REWRITES", "Plan"]
 
 Tensor = torch.Tensor
-_LARGE = 8_000_000  # elements
 REWRITES = ("fuse", "winograd", "windows", "strips", "diagonal", "crop", "products", "spend", "repool", "update")
 
 
@@ -71,7 +71,7 @@ class Plan:
         self.takers: dict[Blob, TakeRows] = {}
         self._nodes = nodes
         # packing takes a weight's memory once more: the large ones go first, before other things are prepared
-        self._large = [node for node in nodes if is_convolution(node) and node.layer.blobs[0].count > _LARGE]
+        self._large = [node for node in nodes if is_convolution(node) and node.layer.blobs[0].count >= LARGE]
         self._bounds = Bounds()
         self._backgrounds = Backgrounds()
         self._interpolations = Interpolations()

@@ -15,11 +15,13 @@ from caffe_compat.device import device
 from caffe_compat.layer.vision.convolution import Convolution
 from caffe_compat.net.plan.matmul import pack, times_transpose, usable
 
-__all__ = ["bottom_gradient", "convolve", "pays", "weight_gradient"]
+__all__ = ["LARGE", "bottom_gradient", "convolve", "pays", "weight_gradient"]
 
 Tensor = torch.Tensor
 
-_WEIGHTS = 8_000_000  # values; below, re-ordering is cheap
+LARGE = 8_000_000
+"""Values of a weight from which on re-ordering it, or having it twice, costs too much."""
+
 _POSITIONS = 4096  # of the tops together; above, what the windows see is large itself
 _ROWS = 256  # of a weight's gradient at a time: 26 MB for fc6
 
@@ -34,7 +36,7 @@ def pays(layer: Convolution, x: Tensor) -> bool:
         and window.stride == window.dilation == (1, 1)
         and window.pad == (0, 0)
         and layer.group == 1
-        and weight.count >= _WEIGHTS
+        and weight.count >= LARGE
         and 0 < positions <= _POSITIONS
         and x.dtype in (torch.float32, torch.bfloat16)
         and device().type == "cpu"

@@ -13,6 +13,7 @@ from caffe_compat.device import device
 from caffe_compat.layer.blob import Blob, Shape
 from caffe_compat.layer.vision.convolution import BaseConvolution
 from caffe_compat.net.plan.matmul import usable
+from caffe_compat.net.plan.products import LARGE
 from caffe_compat.net.plan.tiles import FOR_3, FOR_7, Form, correlate, is_fast, prepare
 
 __all__ = ["convolve", "learns", "pays", "prepare_kernels"]
@@ -24,7 +25,6 @@ _FORMS: dict[tuple[int, ...], Form] = {(3, 3): FOR_3, (7, 7): FOR_7}
 _CHANNELS = 128  # with fewer, tiles cost what the multiplications save
 _TILES = 24  # on smaller maps the products are too small to be fast
 _LEARNED_CHANNELS, _LEARNED_TILES = 256, 100  # the same where the kernels change in every step and are prepared anew
-_LARGE = 8_000_000  # values: so many are not kept twice
 
 _beside: WeakKeyDictionary[Blob, tuple[int, list[Tensor]]] = WeakKeyDictionary()
 _replaced: WeakSet[Blob] = WeakSet()  # whose prepared kernels have taken the plain ones' place
@@ -74,10 +74,10 @@ def prepare_kernels(layer: BaseConvolution, bottom: Shape, pad: Pair) -> bool:
     Returns:
         Whether they are there.
     """
-    weight, form = layer.blobs[0], _form_of(layer)
-    if form is None or weight.leased or not (weight in _replaced or _tiles(layer, bottom, pad) >= _TILES):
+    weight, form, tiles = layer.blobs[0], _form_of(layer), _tiles(layer, bottom, pad)
+    if form is None or tiles == 0 or weight.leased or not (weight in _replaced or tiles >= _TILES):
         return False
-    return _tiles(layer, bottom, pad) > 0 and _kernels(weight, form) is not None
+    return _kernels(weight, form) is not None
 
 
 def convolve(layer: BaseConvolution, x: Tensor, pad: Pair, relu: bool) -> Tensor:
@@ -105,7 +105,7 @@ def _kernels(weight: Blob, form: Form) -> list[Tensor] | None:
         _replaced.add(weight)
         _beside.pop(weight, None)
         return found
-    return _kept_beside(weight, form) if weight.count < _LARGE else None
+    return _kept_beside(weight, form) if weight.count < LARGE else None
 
 
 def _kept_beside(weight: Blob, form: Form) -> list[Tensor]:

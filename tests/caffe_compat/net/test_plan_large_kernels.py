@@ -16,7 +16,7 @@ layer { name: "relu" type: "ReLU" bottom: "fc6" top: "fc6" }
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch) -> None:
-    for name, value in {"_CHANNELS": 4, "_TILES": 20, "_LARGE": 100}.items():
+    for name, value in {"_CHANNELS": 4, "_TILES": 20, "LARGE": 100}.items():
         monkeypatch.setattr(winograd, name, value)
 
 

@@ -26,8 +26,8 @@ TWICE = NET.replace("num_output: 4 kernel_size: 1", "num_output: 300 kernel_size
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch) -> None:
-    monkeypatch.setattr(products, "_WEIGHTS", 1000)
-    monkeypatch.setattr(early_update, "_LARGE", 10_000)
+    monkeypatch.setattr(products, "LARGE", 1000)
+    monkeypatch.setattr(early_update, "LARGE", 10_000)
 
 
 @pytest.fixture
